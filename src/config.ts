@@ -16,7 +16,13 @@ interface Setting<T> {
 
 class Wrong extends Error {}
 
-const setting = <T>(env: string, parse: (text: string) => T, fallback: T | undefined, meaning: string, secret = false): Setting<T> => ({
+const setting = <T>(
+  env: string,
+  parse: (text: string) => T,
+  fallback: T | undefined,
+  meaning: string,
+  secret = false,
+): Setting<T> => ({
   env: `TRUNKLINE_${env}`,
   parse,
   default: fallback,
@@ -46,7 +52,8 @@ const oneOf =
 const portRange = (t: string): { first: number; last: number } => {
   const m = /^(\d+)-(\d+)$/.exec(t)
   const [first, last] = m ? [Number(m[1]), Number(m[2])] : [0, 0]
-  if (first < 1024 || last > 65535 || last - first < 3) throw new Wrong('must be FIRST-LAST within 1024-65535, at least 4 ports')
+  if (first < 1024 || last > 65535 || last - first < 3)
+    throw new Wrong('must be FIRST-LAST within 1024-65535, at least 4 ports')
   return { first, last }
 }
 const httpUrl = (t: string): string => {
@@ -63,23 +70,83 @@ const port = integer(0, 65535)
 export const SETTINGS = {
   httpPort: setting('HTTP_PORT', port, 8080, 'Port of the REST API, `/docs`, `/metrics`; 0 = any free port.'),
   httpHost: setting('HTTP_HOST', text, '127.0.0.1', 'Address that the REST API listens on.'),
-  publicUrl: setting<string | undefined>('PUBLIC_URL', httpUrl, undefined, 'Base URL in links that we hand out (recordings); default: from the request.'),
+  publicUrl: setting<string | undefined>(
+    'PUBLIC_URL',
+    httpUrl,
+    undefined,
+    'Base URL in links that we hand out (recordings); default: from the request.',
+  ),
   sipPort: setting('SIP_PORT', port, 5060, 'SIP port, UDP and TCP; 0 = any free port.'),
   sipHost: setting('SIP_HOST', text, '127.0.0.1', 'Address that SIP and RTP bind to.'),
-  advertisedHost: setting<string | undefined>('ADVERTISED_HOST', text, undefined, 'Address written into SDP, Via and Contact; default: SIP_HOST. Set it behind NAT.'),
-  rtpPorts: setting('RTP_PORTS', portRange, { first: 20000, last: 29999 }, 'RTP port range; an even port and the next odd one (RTCP) per leg.'),
-  rtpQuarantineMs: setting('RTP_QUARANTINE_MS', integer(0, 600_000), 30_000, 'How long a port pair rests after a call, ms.'),
-  mediaWorkers: setting('MEDIA_WORKERS', integer(0, 64), Math.max(1, availableParallelism() - 1), 'Media worker threads; 0 = inline in the main thread. Default: cores less one.'),
+  advertisedHost: setting<string | undefined>(
+    'ADVERTISED_HOST',
+    text,
+    undefined,
+    'Address written into SDP, Via and Contact; default: SIP_HOST. Set it behind NAT.',
+  ),
+  rtpPorts: setting(
+    'RTP_PORTS',
+    portRange,
+    { first: 20000, last: 29999 },
+    'RTP port range; an even port and the next odd one (RTCP) per leg.',
+  ),
+  rtpQuarantineMs: setting(
+    'RTP_QUARANTINE_MS',
+    integer(0, 600_000),
+    30_000,
+    'How long a port pair rests after a call, ms.',
+  ),
+  mediaWorkers: setting(
+    'MEDIA_WORKERS',
+    integer(0, 64),
+    Math.max(1, availableParallelism() - 1),
+    'Media worker threads; 0 = inline in the main thread. Default: cores less one.',
+  ),
   dataDir: setting('DATA_DIR', text, './data', 'Directory for the database, the journal and recordings.'),
-  databaseUrl: { ...setting<string | undefined>('', text, undefined, 'PostgreSQL to use instead of the embedded database, `postgres://…`.', true), env: 'DATABASE_URL' },
-  adminKey: setting<string | undefined>('ADMIN_KEY', adminKey, undefined, 'Key of the admin API, at least 24 characters; generated and printed once when absent.', true),
-  bootstrap: setting<string | undefined>('BOOTSTRAP', text, undefined, 'JSON file that declares accounts, keys, trunks, numbers and bots; applying it twice changes nothing.'),
-  allowInsecureBots: setting('ALLOW_INSECURE_BOTS', flag, false, 'Allow `ws://` and private addresses for bots (development).'),
+  databaseUrl: {
+    ...setting<string | undefined>(
+      '',
+      text,
+      undefined,
+      'PostgreSQL to use instead of the embedded database, `postgres://…`.',
+      true,
+    ),
+    env: 'DATABASE_URL',
+  },
+  adminKey: setting<string | undefined>(
+    'ADMIN_KEY',
+    adminKey,
+    undefined,
+    'Key of the admin API, at least 24 characters; generated and printed once when absent.',
+    true,
+  ),
+  bootstrap: setting<string | undefined>(
+    'BOOTSTRAP',
+    text,
+    undefined,
+    'JSON file that declares accounts, keys, trunks, numbers and bots; applying it twice changes nothing.',
+  ),
+  allowInsecureBots: setting(
+    'ALLOW_INSECURE_BOTS',
+    flag,
+    false,
+    'Allow `ws://` and private addresses for bots (development).',
+  ),
   maxCalls: setting('MAX_CALLS', integer(1, 100_000), 1000, 'Live calls at once; the excess gets 503 / 429.'),
-  drainSeconds: setting('DRAIN_S', integer(0, 86_400), 900, 'How long live calls may go on after SIGTERM, s; a second SIGTERM ends them in 5 s.'),
+  drainSeconds: setting(
+    'DRAIN_S',
+    integer(0, 86_400),
+    900,
+    'How long live calls may go on after SIGTERM, s; a second SIGTERM ends them in 5 s.',
+  ),
   defaultRegion: setting('DEFAULT_REGION', text, 'IN', 'Region (ISO 3166) for numbers without country code.'),
   defaultZone: setting('DEFAULT_ZONE', text, 'Asia/Kolkata', 'Time zone for vendor routes that give local times.'),
-  logLevel: setting('LOG_LEVEL', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info', 'Log level.'),
+  logLevel: setting(
+    'LOG_LEVEL',
+    oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    'info',
+    'Log level.',
+  ),
 } as const
 
 type Settings = typeof SETTINGS
@@ -118,8 +185,8 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
 
 const show = (value: unknown): string => {
   if (value === undefined) return ''
-  if (typeof value === 'object' && value && 'first' in value) return `${(value as { first: number }).first}-${(value as unknown as { last: number }).last}`
-  return String(value as string | number | boolean)
+  if (typeof value === 'string') return value
+  return typeof value === 'object' && value !== null ? Object.values(value).join('-') : JSON.stringify(value)
 }
 
 /** For `--print-config`: one `NAME=value` per line, secrets as `***`. */
@@ -132,7 +199,8 @@ export function printConfig(config: Config): string {
 /** The table of `docs/configuration.md`. */
 export function configTable(): string {
   const rows = Object.values(SETTINGS).map(
-    (s) => `| \`${s.env}\` | ${s.env === 'TRUNKLINE_MEDIA_WORKERS' ? 'cores − 1' : show(s.default) ? `\`${show(s.default)}\`` : '–'} | ${s.meaning} |`,
+    (s) =>
+      `| \`${s.env}\` | ${s.env === 'TRUNKLINE_MEDIA_WORKERS' ? 'cores − 1' : show(s.default) ? `\`${show(s.default)}\`` : '–'} | ${s.meaning} |`,
   )
   return ['| setting | default | meaning |', '|---|---|---|', ...rows].join('\n')
 }

@@ -5,7 +5,12 @@
 import type { CallId, LegId } from './ids.ts'
 import type { Outcome } from './outcome.ts'
 
-export type CallEvent = { callId: CallId; accountId: string; seq: number; /** Wall clock, ms. */ atMs: number } & CallFact
+export type CallEvent = {
+  callId: CallId
+  accountId: string
+  seq: number
+  /** Wall clock, ms. */ atMs: number
+} & CallFact
 
 export type CallFact =
   | {

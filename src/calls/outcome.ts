@@ -44,3 +44,23 @@ export function resultOfStatus(status: number): Result {
   if (status === 403 || status === 603 || status === 607 || status === 608) return 'rejected'
   return 'failed'
 }
+
+/** The `reason` of the bot protocol's `stop` message (BOT-PROTOCOL, section 3): a shorter list than ours. */
+export const STOP_REASONS: Readonly<Record<EndReason, string>> = {
+  caller_hangup: 'caller_hangup',
+  bot_hangup: 'bot_hangup',
+  transferred: 'transferred',
+  bot_lost: 'bot_lost',
+  bot_rejected: 'rejected',
+  no_answer: 'no_answer',
+  busy: 'busy',
+  rejected: 'rejected',
+  timeout: 'timeout',
+  max_duration: 'max_duration',
+  media_lost: 'error',
+  operator: 'caller_hangup',
+  drained: 'error',
+  node_crash: 'error',
+  refused: 'rejected',
+  error: 'error',
+}

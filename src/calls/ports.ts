@@ -11,6 +11,8 @@
  */
 import type { CallEvent } from './events.ts'
 import type { CallId, LegId } from './ids.ts'
+import type { CallState } from './machine.ts'
+import type { CallRecord } from './record.ts'
 
 // ── Signaling ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -171,7 +173,15 @@ export type BotRequest =
   | { ask: 'answer' }
   | { ask: 'reject'; sipStatus: number; reason: string }
   | { ask: 'hangup'; reason: string; sipStatus?: number; q850?: number }
-  | { ask: 'transfer'; ref?: string; target: string; callerId?: string; timeoutMs: number; onFail: 'resume' | 'hangup'; headers: Record<string, string> }
+  | {
+      ask: 'transfer'
+      ref?: string
+      target: string
+      callerId?: string
+      timeoutMs: number
+      onFail: 'resume' | 'hangup'
+      headers: Record<string, string>
+    }
   | { ask: 'infoDigits'; digits: string; durationMs: number; gapMs: number }
 
 export interface LegMediaStats {
@@ -215,7 +225,15 @@ export interface MediaPlane {
   digit(legId: LegId, digit: string, durationMs: number): void
   /** The peer put the call on hold or took it back: the bot is told. */
   held(legId: LegId, held: boolean): void
-  transferStatus(legId: LegId, status: { ref?: string; state: 'trying' | 'ringing' | 'answered' | 'completed' | 'failed' | 'cancelled'; sipStatus?: number; reason?: string }): void
+  transferStatus(
+    legId: LegId,
+    status: {
+      ref?: string
+      state: 'trying' | 'ringing' | 'answered' | 'completed' | 'failed' | 'cancelled'
+      sipStatus?: number
+      reason?: string
+    },
+  ): void
   /** Joins two legs' audio directly; the first leg's bot, if any, neither hears nor speaks until `unbridge`. */
   bridge(legId: LegId, other: LegId): void
   unbridge(legId: LegId): void
@@ -231,7 +249,8 @@ export interface MediaPlane {
 export interface Journal {
   /**
    * Appends one event. Resolves when it is on disk (fsynced, with its neighbours in one group). Order is kept.
-   * Live calls do not await it; what must not happen twice (a dial) does.
+   * Live calls do not await it; what must not happen twice (a dial) does. A failure to write is logged and counted by
+   * the journal itself; the promise rejects for those who wait.
    */
   append(event: CallEvent): Promise<void>
 }
@@ -292,3 +311,33 @@ export interface BotSettings {
 }
 
 export type { CallId, LegId }
+
+/** Stored calls; always within one account. */
+export interface CallStore {
+  get(ctx: AccountContext, callId: CallId): Promise<CallRecord | undefined>
+  getByLogId(ctx: AccountContext, logId: number): Promise<CallRecord | undefined>
+  list(ctx: AccountContext, filter: CallFilter): Promise<CallRecord[]>
+}
+
+/** Whose data a repository call is about: no query without it. */
+export interface AccountContext {
+  readonly accountId: string
+}
+
+export interface CallFilter {
+  /** E.164 or any tail of digits: matches the remote side (from of inbound, to of outbound calls). */
+  phoneNumber?: string
+  direction?: 'inbound' | 'outbound'
+  states?: CallState[]
+  limit: number
+}
+
+/** Turns a closed capture into a playable file. */
+export interface RecordingFinisher {
+  finish(call: CallRecord, recordingId: string): Promise<{ durationMs: number; bytes: number }>
+}
+
+/** Numbers for `logid`, from memory: a live call never waits for the database. */
+export interface LogIds {
+  next(): number
+}

@@ -1,7 +1,7 @@
 import type { CallEvent } from './events.ts'
 import type { CallId } from './ids.ts'
 import type { Outcome } from './outcome.ts'
-import type { CallState } from './machine.ts'
+import { callMachine, type CallMove, type CallState } from './machine.ts'
 
 /** A call as people and APIs see it: the fold of its events. Times are wall-clock ms; undefined = not yet. */
 export interface CallRecord {
@@ -44,6 +44,17 @@ export function durationSeconds(record: CallRecord): number | null {
   return Math.max(0, Math.round((record.endedAtMs - record.answeredAtMs) / 1000))
 }
 
+const MOVES: Partial<Record<CallEvent['type'], CallMove>> = {
+  dialing: 'dial',
+  ringing: 'progress',
+  answered: 'answer',
+  botOpen: 'botReady',
+  transferring: 'transfer',
+  transferFailed: 'resume',
+  bridged: 'bridge',
+  ended: 'end',
+}
+
 /**
  * Folds one event in. `record` is undefined before 'created'. Returns the same object, changed; an event already seen
  * (by seq) or without a created call is ignored, so a journal can be replayed over rows that are ahead of it.
@@ -72,32 +83,27 @@ export function applyEvent(record: CallRecord | undefined, event: CallEvent): Ca
   }
   if (!record || event.seq <= record.seq) return record
   record.seq = event.seq
+  const move = MOVES[event.type]
+  if (move && callMachine.can(record.state, move)) record.state = callMachine.next(record.state, move)
   switch (event.type) {
     case 'dialing':
-      record.state = 'dialing'
       record.dialedAtMs ??= event.atMs
       break
     case 'ringing':
-      if (record.state === 'queued' || record.state === 'dialing') record.state = 'ringing'
       record.ringingAtMs ??= event.atMs
       break
     case 'answered':
-      record.state = 'answered'
       record.answeredAtMs ??= event.atMs
+      // Ring-time connect: the bot was on the line before the caller was.
+      if (record.botOpenAtMs !== undefined) record.state = callMachine.next(record.state, 'botReady')
       break
     case 'botOpen':
-      if (record.answeredAtMs !== undefined) record.state = 'talking'
       record.botOpenAtMs ??= event.atMs
       break
     case 'transferring':
-      record.state = 'transferring'
       record.transferTarget = event.target
       break
-    case 'transferFailed':
-      record.state = 'talking'
-      break
     case 'bridged':
-      record.state = 'bridged'
       record.bridgedAtMs ??= event.atMs
       record.transferTarget = event.target
       break
@@ -116,10 +122,10 @@ export function applyEvent(record: CallRecord | undefined, event: CallEvent): Ca
       if (event.stats) record.stats = { ...record.stats, [event.legId]: event.stats }
       break
     case 'ended':
-      record.state = 'ended'
       record.endedAtMs ??= event.atMs
       record.outcome ??= event.outcome
       break
+    case 'transferFailed':
     case 'botLost':
     case 'digit':
       break

@@ -26,7 +26,11 @@ export class DomainError extends Error {
   /** When to try again, in ms, for RATE_LIMITED, CAPACITY and UNAVAILABLE. */
   readonly retryAfterMs?: number
 
-  constructor(code: ErrorCode, message?: string, more: { field?: string; retryAfterMs?: number; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message?: string,
+    more: { field?: string; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
     super(message ?? ERROR_CODES[code], { cause: more.cause })
     this.code = code
     this.field = more.field

@@ -21,7 +21,10 @@ export function createLog(level: string): Log {
   return pino({
     level,
     base: undefined,
-    redact: { paths: [...SECRET_PATHS, ...SECRET_PATHS.map((p) => `*.${p}`), 'req.headers.authorization'], censor: '***' },
+    redact: {
+      paths: [...SECRET_PATHS, ...SECRET_PATHS.map((p) => `*.${p}`), 'req.headers.authorization'],
+      censor: '***',
+    },
     serializers: { from: mask, to: mask, number: mask, customerNo: mask, did: mask, err: pino.stdSerializers.err },
   })
 }

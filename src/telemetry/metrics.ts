@@ -12,8 +12,12 @@ const counter = <L extends string>(name: string, help: string, labelNames: L[] =
   new Counter({ name: `trunkline_${name}`, help, labelNames, registers: [registry] })
 const gauge = <L extends string>(name: string, help: string, labelNames: L[] = []): Gauge<L> =>
   new Gauge({ name: `trunkline_${name}`, help, labelNames, registers: [registry] })
-const histogram = <L extends string>(name: string, help: string, buckets: number[], labelNames: L[] = []): Histogram<L> =>
-  new Histogram({ name: `trunkline_${name}`, help, labelNames, buckets, registers: [registry] })
+const histogram = <L extends string>(
+  name: string,
+  help: string,
+  buckets: number[],
+  labelNames: L[] = [],
+): Histogram<L> => new Histogram({ name: `trunkline_${name}`, help, labelNames, buckets, registers: [registry] })
 
 const SETUP_SECONDS = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60]
 const SHORT_SECONDS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3]
@@ -37,7 +41,9 @@ export const metrics = {
   rtpPackets: counter('rtp_packets_total', 'RTP packets of ended legs.', ['direction', 'kind']),
   rtpJitter: histogram('rtp_jitter_seconds', 'Interarrival jitter of ended legs (RFC 3550 §6.4.1).', SHORT_SECONDS),
   rtpPortsInUse: gauge('rtp_ports_in_use', 'RTP port pairs open or in quarantine.', ['state']),
-  mediaLoopDelay: gauge('media_loop_delay_seconds', 'Worst lateness of the playout loop since the last scrape.', ['worker']),
+  mediaLoopDelay: gauge('media_loop_delay_seconds', 'Worst lateness of the playout loop since the last scrape.', [
+    'worker',
+  ]),
   mediaWorkerRestarts: counter('media_worker_restarts_total', 'Media workers that died and were started again.'),
 
   // Bots
