@@ -6,7 +6,7 @@ import { metrics } from '../telemetry/metrics.ts'
 import { botPlan, publicUrl } from './bot-plan.ts'
 import { Call, type CallLeg } from './call.ts'
 import type { CallEvent, CallFact } from './events.ts'
-import type { LegId } from './ids.ts'
+import type { CallId, LegId } from './ids.ts'
 import { STOP_REASONS, type Outcome } from './outcome.ts'
 import type {
   BotSettings,
@@ -54,16 +54,16 @@ export class CallCore {
     facts: Omit<Extract<CallFact, { type: 'created' }>, 'type' | 'logId' | 'nodeId' | 'botUrl' | 'botId'>,
     accountId: string,
     bot: BotSettings | undefined,
-    id?: string,
+    ids?: { callId: CallId; logId?: number },
   ): { call: Call; journalled: Promise<void> } {
     const { clock, journal, logIds, nodeId } = this.world
     const created = {
       type: 'created',
-      callId: id ?? uuidv7(clock.wallMs()),
+      callId: ids?.callId ?? uuidv7(clock.wallMs()),
       accountId,
       seq: 1,
       atMs: clock.wallMs(),
-      logId: logIds.next(),
+      logId: ids?.logId ?? logIds.next(),
       nodeId,
       botId: bot?.id,
       botUrl: bot && publicUrl(bot.url),

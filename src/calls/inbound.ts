@@ -77,7 +77,7 @@ export class InboundCalls {
       },
       route?.accountId ?? leg.accountId,
       bot && route ? { ...bot, record: bot.record && route.record } : bot,
-      callIdOf(leg.legId),
+      { callId: callIdOf(leg.legId) },
     )
     call.addLeg('caller', leg.trunkId, leg.legId)
     call.maxForwards = leg.maxForwards

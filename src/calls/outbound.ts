@@ -21,6 +21,8 @@ export interface PlaceCall {
   /** Where a `session.transfer` without a target leads: a SIP URI or number. */
   defaultTarget?: string
   scheduledForMs?: number
+  /** The ids that a scheduled call was promised; fresh ones when absent. */
+  ids?: PlacedCall
 }
 
 export interface PlacedCall {
@@ -63,6 +65,7 @@ export class OutboundCalls {
       },
       request.accountId,
       request.bot,
+      request.ids,
     )
     call.startFacts = { custom: request.custom, ...request.startFacts }
     call.connectAfterAnswer = request.connectAfterAnswer
