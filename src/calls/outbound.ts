@@ -21,8 +21,8 @@ export interface PlaceCall {
   /** Where a `session.transfer` without a target leads: a SIP URI or number. */
   defaultTarget?: string
   scheduledForMs?: number
-  /** The ids that a scheduled call was promised; fresh ones when absent. */
-  ids?: PlacedCall
+  /** The ids that a scheduled or repeatable request was promised; fresh ones when absent. */
+  ids?: { callId: string; logId?: number }
 }
 
 export interface PlacedCall {

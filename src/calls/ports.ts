@@ -330,6 +330,8 @@ export interface CallFilter {
   direction?: 'inbound' | 'outbound'
   states?: CallState[]
   limit: number
+  /** Only calls older than this one: the last of the page before. */
+  before?: { createdAtMs: number; id: CallId }
 }
 
 /** Turns a closed capture into a playable file. */

@@ -51,12 +51,28 @@ export class CallService {
     return this.#core.registry.size
   }
 
+  refuseNew(): void {
+    this.#core.draining = true
+  }
+
   /** Takes no new calls; resolves when the live ones are over, or have been ended after `limitMs`. */
   async drain(limitMs: number): Promise<void> {
-    this.#core.draining = true
+    this.refuseNew()
     const timer = this.#core.world.clock.after(limitMs, () => this.endAll())
     await this.#core.registry.empty()
     timer.cancel()
+  }
+
+  /** Resolves when nothing is held any more, or after `limitMs`. */
+  settledWithin(limitMs: number): Promise<void> {
+    const { clock } = this.#core.world
+    return new Promise((resolve) => {
+      const timer = clock.after(limitMs, resolve)
+      void this.#core.registry.empty().then(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
   }
 
   endAll(): void {
