@@ -51,10 +51,17 @@ export class FakeClock implements Clock {
       }
       if (!next) break
       this.#pending.delete(next)
-      this.#nowMs = next.atMs
+      this.#nowMs = Math.max(this.#nowMs, next.atMs)
       next.fn()
     }
     this.#nowMs = untilMs
+  }
+
+  /** The event loop is blocked for `ms`: what fell due fires late, together, after the sockets have been read (`io`). */
+  stall(ms: number, io?: () => void): void {
+    this.#nowMs += ms
+    io?.()
+    this.advance(0)
   }
 
   /** As `advance`, but lets promises settle between timers. */

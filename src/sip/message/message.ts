@@ -86,7 +86,7 @@ const COMPACT: Record<string, string> = {
 
 const IRREGULAR: Record<string, string> = {
   'call-id': 'Call-ID', cseq: 'CSeq', 'www-authenticate': 'WWW-Authenticate', 'mime-version': 'MIME-Version',
-  rseq: 'RSeq', rack: 'RAck', 'min-se': 'Min-SE', 'p-asserted-identity': 'P-Asserted-Identity',
+  rseq: 'RSeq', rack: 'RAck', 'remote-party-id': 'Remote-Party-ID', 'min-se': 'Min-SE', 'p-asserted-identity': 'P-Asserted-Identity',
 } // prettier-ignore
 
 const known = new Map<string, string>()
@@ -97,7 +97,9 @@ export function canonicalName(name: string): string {
   if (hit) return hit
   const lower = name.trim().toLowerCase()
   const full =
-    COMPACT[lower] ?? IRREGULAR[lower] ?? lower.replace(/(^|-)([a-z])/g, (_, dash: string, letter: string) => dash + letter.toUpperCase())
+    COMPACT[lower] ??
+    IRREGULAR[lower] ??
+    lower.replace(/(^|-)([a-z])/g, (_, dash: string, letter: string) => dash + letter.toUpperCase())
   // Bounded: hostile messages must not grow it.
   if (known.size < 500 && name.length < 64) known.set(name, full)
   return full

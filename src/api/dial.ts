@@ -1,0 +1,59 @@
+import type { AccountContext } from '../accounts/ports.ts'
+import type { PlaceCall, PlacedCall } from '../calls/outbound.ts'
+import type { BotSettings } from '../calls/ports.ts'
+import { DomainError } from '../lib/errors.ts'
+import type { ScheduledCall } from '../schedules/ports.ts'
+import type { Core } from './core.ts'
+
+/**
+ * A request for an AI call as facades make it: the bot is named, not resolved, so that it can wait in a schedule as
+ * plain JSON and meet the bot as it is when its time comes.
+ */
+export interface Dial extends Omit<PlaceCall, 'accountId' | 'bot' | 'scheduledForMs' | 'ids'> {
+  bot: DialBot
+}
+
+/** A stored bot, an address of the request, or a stored bot with another address; texts of the request come first. */
+export interface DialBot {
+  id?: string
+  url?: string
+  headers?: Record<string, string>
+  systemMsg?: string
+  language?: string
+  text?: string
+}
+
+export async function dialNow(core: Core, ctx: AccountContext, dial: Dial, callId: string): Promise<PlacedCall> {
+  return core.calls.place({ ...(await placeFrom(core, ctx, dial)), ids: { callId } })
+}
+
+/** Refuses now what would fail later: the bot and the caller number are looked up before the request is put away. */
+export async function dialLater(core: Core, ctx: AccountContext, dial: Dial, atMs: number): Promise<ScheduledCall> {
+  await placeFrom(core, ctx, dial)
+  if (dial.from !== undefined && !(await core.numbers.list(ctx)).some((n) => n.number === dial.from))
+    throw new DomainError('NO_TRUNK', 'The caller number is not one of this account.')
+  return core.schedules.scheduleCall(ctx, atMs, { dial })
+}
+
+/** A scheduled call is due: places it under the ids that were promised. For ScheduleService.start. */
+export async function dialScheduled(core: Core, scheduled: ScheduledCall): Promise<void> {
+  const { callId, logId, atMs, payload } = scheduled
+  const place = await placeFrom(core, scheduled, payload.dial as Dial)
+  await core.calls.place({ ...place, scheduledForMs: atMs, ids: { callId, logId } })
+}
+
+async function placeFrom(core: Core, ctx: AccountContext, dial: Dial): Promise<PlaceCall> {
+  return { ...dial, accountId: ctx.accountId, bot: await botOf(core, ctx, dial.bot) }
+}
+
+async function botOf(core: Core, ctx: AccountContext, { id, url, headers, ...texts }: DialBot): Promise<BotSettings> {
+  const given = Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== undefined))
+  const stored = id === undefined ? undefined : await core.bots.get(ctx, id)
+  if (url === undefined) {
+    if (!stored) throw new DomainError('NO_BOT')
+    return { ...stored, ...given, headers: headers ?? stored.headers }
+  }
+  // A stored bot's headers may carry its secrets: they do not go to another address.
+  const there = core.bots.settings({ name: stored?.name ?? 'of the request', url, headers, record: true })
+  return stored ? { ...stored, ...given, url: there.url, headers: there.headers } : { ...there, ...given }
+}

@@ -1,0 +1,47 @@
+/**
+ * Audio from one leg to another in the same worker: the first leg's sink is the second leg's source. Both run on one
+ * playout clock, so one frame comes for each that is taken; a few slots take up where the two phases cross.
+ *
+ *   leg A ── frame() ──▶ [ slot | slot | slot | slot ] ── frameInto() ──▶ leg B
+ *
+ * Bytes pass untouched when both laws are the same.
+ */
+import { crossTable } from '../audio/g711.ts'
+import { FRAME_SAMPLES, type FrameSink, type FrameSource, type Law } from '../audio/flow.ts'
+
+const SLOTS = 4
+
+export class BridgeFeed implements FrameSink, FrameSource {
+  readonly #bytes = new Uint8Array(SLOTS * FRAME_SAMPLES)
+  readonly #laws: Law[] = new Array<Law>(SLOTS).fill('pcmu')
+  #read = 0
+  #write = 0
+  readonly stats = { dropped: 0 }
+
+  frame(frame: Uint8Array, law: Law): void {
+    if (this.#write - this.#read === SLOTS) {
+      // The other side stalled or is held: late speech is worth less than recent speech.
+      this.#read++
+      this.stats.dropped++
+    }
+    const slot = this.#write++ & (SLOTS - 1)
+    this.#laws[slot] = law
+    const at = slot * FRAME_SAMPLES
+    for (let i = 0; i < FRAME_SAMPLES; i++) this.#bytes[at + i] = frame[i]
+  }
+
+  frameInto(dst: Uint8Array, law: Law): boolean {
+    if (this.#write === this.#read) return false
+    // After a stall two or more wait: all but the newest would only be delay from here on.
+    if (this.#write - this.#read > 2) {
+      this.stats.dropped += this.#write - this.#read - 1
+      this.#read = this.#write - 1
+    }
+    const slot = this.#read++ & (SLOTS - 1)
+    const at = slot * FRAME_SAMPLES
+    const table = crossTable(this.#laws[slot], law)
+    if (table) for (let i = 0; i < FRAME_SAMPLES; i++) dst[i] = table[this.#bytes[at + i]]
+    else for (let i = 0; i < FRAME_SAMPLES; i++) dst[i] = this.#bytes[at + i]
+    return true
+  }
+}

@@ -1,0 +1,105 @@
+import { PgBoss, fromKysely, type Job } from 'pg-boss'
+import type { Clock } from '../lib/clock.ts'
+import type { Log } from '../telemetry/log.ts'
+import { createPool, type Database, type DatabaseTarget } from './database.ts'
+
+export interface JobOptions {
+  /** At most one waiting job of a queue per key. */
+  singletonKey?: string
+  /** The transaction that the job comes into being with. */
+  within?: Database
+  /** Tries after the first one, each after a longer wait. */
+  retryLimit?: number
+}
+
+export type JobHandler = (data: Record<string, unknown>) => Promise<void>
+
+const POLL_S = 1
+// A node that dies in the middle of a job gives it free after this.
+const EXPIRE_S = 60
+const MAINTENANCE_TIMEOUT_MS = 60_000
+
+/**
+ * Jobs for later, in pg-boss on our database: they survive restarts, and one node runs each. A handler that rejects is
+ * run again, so it must bear being run twice.
+ */
+export class Jobs {
+  readonly #boss: PgBoss
+  readonly #clock: Clock
+  readonly #pool: ReturnType<typeof createPool>
+  readonly #queues = new Map<string, Promise<void>>()
+
+  constructor(target: DatabaseTarget, clock: Clock, log: Log) {
+    this.#clock = clock
+    // A pool of its own: pg-boss wants times as Date, and its maintenance may take longer than our queries.
+    const timeouts = { query_timeout: MAINTENANCE_TIMEOUT_MS, statement_timeout: 'url' in target ? MAINTENANCE_TIMEOUT_MS : undefined }
+    const pool = (this.#pool = createPool(target, 2, log, timeouts))
+    const embedded = !('url' in target)
+    this.#boss = new PgBoss({
+      db: {
+        async executeSql(text, values) {
+          const { rows } = await pool.query<Record<string, unknown>>(text, values)
+          return { rows }
+        },
+      },
+      schedule: false,
+      // Neither means anything to a database that only we use.
+      reindex: !embedded,
+      monitorVacuum: !embedded,
+    })
+    this.#boss.on('error', (err) => log.warn({ err }, 'job engine'))
+  }
+
+  async start(): Promise<void> {
+    await this.#boss.start()
+  }
+
+  /** Lets running handlers finish for a while. */
+  async stop(): Promise<void> {
+    await this.#boss.stop({ graceful: true, timeout: 5000 })
+    await this.#pool.end()
+  }
+
+  /** Runs the queue's handler with `data` at `whenMs` (wall clock) or soon after. Undefined: the singleton exists. */
+  async at(queue: string, data: Record<string, unknown>, whenMs: number, options: JobOptions = {}): Promise<string | undefined> {
+    await this.#queue(queue)
+    const id = await this.#boss.send(queue, data, {
+      // In seconds from now, so that the database's clock and ours need not agree.
+      startAfter: Math.max(0, (whenMs - this.#clock.wallMs()) / 1000),
+      singletonKey: options.singletonKey,
+      retryLimit: options.retryLimit ?? 20,
+      retryDelay: 1,
+      retryBackoff: true,
+      retryDelayMax: 60,
+      expireInSeconds: EXPIRE_S,
+      // Counted from the moment that the job is due.
+      retentionSeconds: 7 * 86_400,
+      deleteAfterSeconds: 86_400,
+      db: options.within && fromKysely(options.within),
+    })
+    return id ?? undefined
+  }
+
+  async work(queue: string, handler: JobHandler): Promise<void> {
+    await this.#queue(queue)
+    await this.#boss.work(queue, { pollingIntervalSeconds: POLL_S }, async ([job]: Job<Record<string, unknown>>[]) => {
+      if (job) await handler(job.data)
+    })
+  }
+
+  async cancel(queue: string, id: string, within?: Database): Promise<void> {
+    await this.#queue(queue)
+    await this.#boss.cancel(queue, id, { db: within && fromKysely(within) })
+  }
+
+  #queue(name: string): Promise<void> {
+    let made = this.#queues.get(name)
+    if (!made) {
+      made = this.#boss.createQueue(name)
+      this.#queues.set(name, made)
+      // A failure is met by whoever awaits it; the next caller tries again.
+      made.catch(() => this.#queues.delete(name))
+    }
+    return made
+  }
+}

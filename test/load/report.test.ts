@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest'
+import { grown } from '../../src/load/churn.ts'
+import { loadSettings, UsageError } from '../../src/load/options.ts'
+import { gcMaxMs, loopDelayMs, sum } from '../../src/load/readings.ts'
+import { churnTable, latency, loadTable, setup, type Leaks, type LoadReport } from '../../src/load/report.ts'
+import { LatencyHistogram } from '../../src/load/stats.ts'
+
+describe('load settings', () => {
+  it('have defaults for everything', () => {
+    expect(loadSettings([])).toMatchObject({
+      mode: 'steady',
+      calls: 100,
+      seconds: 20,
+      dialect: 'native-binary',
+      recording: false,
+      workers: undefined,
+    })
+  })
+
+  it('take what the command line says; --total makes it a leak run', () => {
+    expect(loadSettings(['--calls', '7', '--dialect', 'native-json', '--recording', '--workers', '0', '--json'])).toMatchObject({
+      mode: 'steady', calls: 7, dialect: 'native-json', recording: true, workers: 0, json: true,
+    }) // prettier-ignore
+    expect(loadSettings(['--total', '1000', '--cps', '50'])).toMatchObject({ mode: 'churn', total: 1000, cps: 50 })
+  })
+
+  it('refuse what makes no sense, by name', () => {
+    expect(() => loadSettings(['--calls', 'many'])).toThrow('--calls must be a whole number')
+    expect(() => loadSettings(['--dialect', 'twilio'])).toThrow('--dialect')
+    expect(() => loadSettings(['--nonsense'])).toThrow(UsageError)
+  })
+})
+
+const NOTHING: Leaks = {
+  openFiles: 40,
+  sockets: 20,
+  udpSockets: 1,
+  rtpPorts: 0,
+  callsActive: 0,
+  timers: 10,
+  rssMb: 120,
+}
+
+describe('leaks', () => {
+  it('are what grew beyond its tolerance; not measured is no leak', () => {
+    expect(grown(NOTHING, NOTHING)).toEqual([])
+    expect(grown(NOTHING, { ...NOTHING, udpSockets: 2, callsActive: 1, openFiles: 42 })).toEqual([
+      'udpSockets',
+      'callsActive',
+    ])
+    expect(grown({ ...NOTHING, rtpPorts: null }, { ...NOTHING, rtpPorts: 4 })).toEqual([])
+  })
+})
+
+describe('readings of /metrics', () => {
+  const samples = new Map<string, number>([
+    ['nodejs_gc_duration_seconds_bucket{le="0.001",kind="minor"}', 8],
+    ['nodejs_gc_duration_seconds_bucket{le="0.01",kind="minor"}', 10],
+    ['nodejs_gc_duration_seconds_bucket{le="+Inf",kind="minor"}', 10],
+    ['nodejs_gc_duration_seconds_bucket{le="0.001",kind="major"}', 0],
+    ['nodejs_gc_duration_seconds_bucket{le="+Inf",kind="major"}', 0],
+    ['nodejs_eventloop_lag_p99_seconds', 0.012],
+    ['trunkline_media_loop_delay_seconds{worker="0"}', 0.002],
+    ['trunkline_media_loop_delay_seconds{worker="1"}', 0.005],
+  ])
+
+  it('find the longest garbage collection, the loop delays, and sums over labels', () => {
+    expect(gcMaxMs(samples)).toBe(10)
+    expect(loopDelayMs(samples)).toEqual({ control: 12, media: 5 })
+    expect(sum(samples, 'trunkline_media_loop_delay_seconds')).toBeCloseTo(0.007)
+  })
+
+  it('give null for what is not there', () => {
+    expect(gcMaxMs(new Map())).toBeNull()
+    expect(loopDelayMs(new Map())).toEqual({ control: null, media: null })
+    expect(sum(samples, 'trunkline_rtp')).toBeNull()
+  })
+})
+
+describe('the report', () => {
+  const report: LoadReport = {
+    calls: 100, failures: 1, seconds: 20, dialect: 'native-binary', recording: true, workers: 1,
+    cpuPercentPerCall: 0.31, floor: { c: null, node: 0.4 }, ratioToFloor: 0.775,
+    upMs: { p50: 21.2, p99: 24, p999: 30 }, downMs: null, upBeyondMs: null, downBeyondMs: null, interArrivalMs: null,
+    lostFrames: 2, lateFrames: 3, framesSent: 1000, setupMs: null, ringMs: null, rssMb: null, rssBaseMb: null,
+    gcMaxMs: null, loopDelayMs: { control: null, media: null },
+    generator: { worstLateMs: 3, skippedMs: 0, cpuPercent: 60 }, problems: { '486 Busy Here': 1 },
+  } // prettier-ignore
+
+  it('prints what was measured, a dash for what was not, and why calls failed', () => {
+    const text = loadTable(report)
+    expect(text).toContain('0.310 % of one core')
+    expect(text).toContain('21.2 ms / 24.0 ms / 30.0 ms')
+    expect(text).toMatch(/bot to caller.*-\n/)
+    expect(text).toContain('1 x 486 Busy Here')
+  })
+
+  it('names what a leak run left behind', () => {
+    const text = churnTable({
+      mode: 'churn', calls: 10, failures: 0, seconds: 2, callsPerSecond: 5, setupMs: null,
+      before: NOTHING, after: { ...NOTHING, udpSockets: 3 }, leaks: ['udpSockets'], problems: {},
+    }) // prettier-ignore
+    expect(text).toMatch(/UDP sockets\s+1 -> 3/)
+    expect(text).toMatch(/left behind\s+udpSockets/)
+  })
+
+  it('has null for a latency of which nothing was seen', () => {
+    expect([latency(new LatencyHistogram()), setup(new LatencyHistogram())]).toEqual([null, null])
+  })
+})
