@@ -64,7 +64,7 @@ export async function startServer(config: Config, clock: Clock, log: Log): Promi
       recordingsDir: join(dataDir, 'recordings'),
       egress: { allowInsecure: config.allowInsecureBots },
     })
-    closers.unshift(() => engine.close())
+    closers.unshift(() => engine.shutdown())
     await engine.start()
 
     const gateway = new SipGateway({ clock, log, host: config.sipHost, port: config.sipPort, advertisedHost })

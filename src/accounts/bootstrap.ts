@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { BotInput } from '../bots/bot.ts'
@@ -64,8 +65,8 @@ export interface BootstrapServices {
   numbers: NumberService
 }
 
-/** Applies the file's text. Errors name the place in it: `accounts[0].trunks[1].host: …`. Returns how many things changed. */
-export async function applyBootstrap(text: string, services: BootstrapServices): Promise<number> {
+/** Applies the file. Errors name it and the place in it: `accounts[0].trunks[1].host: …`. Returns how many things changed. */
+export async function applyBootstrap(path: string, services: BootstrapServices): Promise<number> {
   let changes = 0
   const at = async (place: string, apply: () => Promise<boolean>): Promise<void> => {
     try {
@@ -73,10 +74,10 @@ export async function applyBootstrap(text: string, services: BootstrapServices):
     } catch (err) {
       if (!(err instanceof DomainError) || err.code === 'UNAVAILABLE') throw err
       const field = err.field === undefined ? '' : `.${bracketed(err.field)}`
-      throw new DomainError('INVALID', `bootstrap file: ${place}${field}: ${err.message}`, { cause: err })
+      throw new DomainError('INVALID', `${path}: ${place}${field}: ${err.message}`, { cause: err })
     }
   }
-  for (const [i, account] of parse(text).accounts.entries()) {
+  for (const [i, account] of parse(path).accounts.entries()) {
     const ctx = { accountId: account.id }
     const here = `accounts[${i}]`
     await at(here, () => putAccount(services.accounts, account))
@@ -95,19 +96,19 @@ export async function applyBootstrap(text: string, services: BootstrapServices):
 type BootstrapAccount = Static<typeof BootstrapFile>['accounts'][number]
 type BootstrapKey = NonNullable<BootstrapAccount['keys']>[number]
 
-function parse(text: string): Static<typeof BootstrapFile> {
+function parse(path: string): Static<typeof BootstrapFile> {
   let file: unknown
   try {
-    file = JSON.parse(text)
+    file = JSON.parse(readFileSync(path, 'utf8'))
   } catch (err) {
-    throw new DomainError('INVALID', `bootstrap file is not JSON: ${errorText(err)}`, { cause: err })
+    throw new DomainError('INVALID', `bootstrap file ${path}: ${errorText(err)}`, { cause: err })
   }
   try {
-    checkFields(checkFile, file, 'bootstrap file')
+    checkFields(checkFile, file, 'the file')
   } catch (err) {
     if (!(err instanceof DomainError)) throw err
     const place = err.field === undefined ? '' : `${bracketed(err.field)}: `
-    throw new DomainError('INVALID', `bootstrap file: ${place}${err.message}`, { cause: err })
+    throw new DomainError('INVALID', `${path}: ${place}${err.message}`, { cause: err })
   }
   return file as Static<typeof BootstrapFile>
 }

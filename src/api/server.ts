@@ -16,8 +16,11 @@ import { phoneInc } from './phone-inc/index.ts'
 import { addRecordings } from './recordings.ts'
 import { LIMITS, type Limits } from './route.ts'
 
+/** For those that hold it without knowing the framework. */
+export type ApiServer = FastifyInstance
+
 /** The whole REST surface. The caller listens and closes. */
-export async function buildServer(core: Core, limits: Partial<Limits> = {}): Promise<FastifyInstance> {
+export async function buildServer(core: Core, limits: Partial<Limits> = {}): Promise<ApiServer> {
   const loggerInstance: FastifyBaseLogger = core.log.child({ part: 'api' })
   const app = fastify({
     loggerInstance,

@@ -27,6 +27,7 @@ export interface DemoOptions {
 
 const CALLER = '+919876543210'
 const CALL_LIMIT_MS = 60_000
+const STOP_LIMIT_MS = 3_000
 const RECORDING_LIMIT_MS = 15_000
 
 /** @returns the exit code */
@@ -70,6 +71,8 @@ async function firstCall(stage: Stage, o: DemoOptions, timing: Timing, bot: BotE
   const inTime = await Promise.race([call.ended.then(() => true), sleep(clock, CALL_LIMIT_MS).then(() => false)])
   if (!inTime) call.hangup()
   const end = await call.ended
+  // The bot's `stop` and the BYE go out together, on two sockets.
+  await Promise.race([bot.ended, sleep(clock, STOP_LIMIT_MS)])
   const how = end.by === 'peer' ? 'the bridge hung up' : `ended by ${end.by}`
   terminal.tell('caller', `${how}: ${end.text || 'normal clearing'} (${end.sipStatus})`)
 

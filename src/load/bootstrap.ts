@@ -18,11 +18,13 @@ export interface Installation {
 export const bootstrapFile = (o: Installation): Record<string, unknown> => ({
   accounts: [
     {
-      name: 'local',
-      keys: o.apiKey ? [{ name: 'local', text: o.apiKey }] : [],
+      id: 'local',
+      name: 'Local',
+      keys: o.apiKey ? [{ key: o.apiKey, name: 'local' }] : [],
       trunks: [
         {
-          name: 'carrier',
+          id: 'carrier',
+          name: 'Simulated carrier',
           host: '127.0.0.1',
           port: o.carrierPort ?? 5060,
           allowedCidrs: ['127.0.0.1/32'],
@@ -32,13 +34,14 @@ export const bootstrapFile = (o: Installation): Record<string, unknown> => ({
       ],
       bots: [
         {
-          name: 'bot',
+          id: 'bot',
+          name: 'Simulated bot',
           url: o.botUrl,
           transport: o.dialect === 'native-binary' ? 'binary' : 'json',
           record: o.recording,
         },
       ],
-      numbers: [{ number: DID, trunk: 'carrier', action: 'bot', bot: 'bot', record: o.recording }],
+      numbers: [{ number: DID, trunkId: 'carrier', action: 'bot', botId: 'bot', record: o.recording }],
     },
   ],
 })

@@ -1,28 +1,25 @@
 /** What the bridge's own /metrics tells about it. Missing samples give null. */
 
-/** Longest garbage collection so far: the upper edge of the highest bucket that holds one, ms. */
-export function gcMaxMs(metrics: Map<string, number>): number | null {
-  let least: number | null = null
-  // Buckets are cumulative: the longest is in the first one that counts as many as +Inf.
-  const kinds = new Set<string>()
-  for (const name of metrics.keys()) {
-    const kind = /^nodejs_gc_duration_seconds_bucket\{.*kind="([^"]+)"/.exec(name)?.[1]
-    if (kind) kinds.add(kind)
+const GC_BUCKET = /^nodejs_gc_duration_seconds_bucket\{.*le="([^"]+)"/
+
+/** Longest garbage collection between two scrapes: the upper edge of the highest bucket that grew, ms. */
+export function gcMaxMs(before: Map<string, number>, after: Map<string, number>): number | null {
+  let longestS: number | null = null
+  // By kind (minor, major …): cumulative counts, so what a bucket holds alone is its growth less that of the one below.
+  const grownBelow = new Map<string, number>()
+  const buckets: { kind: string; edgeS: number; grown: number }[] = []
+  for (const [name, count] of after) {
+    const edge = GC_BUCKET.exec(name)?.[1]
+    if (edge === undefined) continue
+    const kind = /kind="([^"]+)"/.exec(name)?.[1] ?? ''
+    buckets.push({ kind, edgeS: edge === '+Inf' ? Infinity : Number(edge), grown: count - (before.get(name) ?? 0) })
   }
-  for (const kind of kinds) {
-    const edges: [number, number][] = []
-    for (const [name, count] of metrics) {
-      if (!name.startsWith('nodejs_gc_duration_seconds_bucket{') || !name.includes(`kind="${kind}"`)) continue
-      const edge = /le="([^"]+)"/.exec(name)?.[1]
-      if (edge) edges.push([edge === '+Inf' ? Infinity : Number(edge), count])
-    }
-    edges.sort((a, b) => a[0] - b[0])
-    const total = edges.at(-1)?.[1] ?? 0
-    if (total === 0) continue
-    const edge = edges.find(([, count]) => count === total)?.[0] ?? 0
-    if (Number.isFinite(edge)) least = Math.max(least ?? 0, edge * 1000)
+  if (buckets.length === 0) return null
+  for (const { kind, edgeS, grown } of buckets.sort((a, b) => a.edgeS - b.edgeS)) {
+    if (grown > (grownBelow.get(kind) ?? 0) && Number.isFinite(edgeS)) longestS = Math.max(longestS ?? 0, edgeS)
+    grownBelow.set(kind, grown)
   }
-  return least
+  return (longestS ?? 0) * 1000
 }
 
 /** Control: the event loop's worst lateness by prom-client's monitor; media: the worst worker's since the last scrape. */

@@ -51,7 +51,8 @@ export async function steadyRun(o: LoadOptions, say: Progress): Promise<LoadRepo
 
     say(`${up.length} calls are up; settling`)
     await sleep(clock, SETTLE_MS)
-    await bridge.metrics() // worst-since-last-scrape figures start here
+    // Figures of the kind "worst since the last scrape" start here.
+    const metrics0 = await bridge.metrics()
     const generator0 = process.cpuUsage()
     const cpu0 = bridge.usage()
     const late0 = lateOf(up)
@@ -112,7 +113,7 @@ export async function steadyRun(o: LoadOptions, say: Progress): Promise<LoadRepo
       ringMs: setup(ringMs),
       rssMb: cpu1?.rssMb ?? null,
       rssBaseMb,
-      gcMaxMs: gcMaxMs(metrics),
+      gcMaxMs: gcMaxMs(metrics0, metrics),
       loopDelayMs: loopDelayMs(metrics),
       generator,
       problems: problems.counts,

@@ -37,6 +37,12 @@ const EARLY_MS = REST_LEAD_MS + STEP_MS + 4
 const MUCH_TOO_EARLY_MS = REST_LEAD_MS + 3 * STEP_MS
 /** Frames between two cuts in speech. */
 const SPEECH_CUT_FRAMES = 3
+/** Windows of 0.5 s without a late packet before delay is taken back, at first and at most. */
+const PATIENCE = 3
+const MAX_PATIENCE = 12
+/** Running dry within 10 s of taking delay back: it was taken too soon. */
+const HASTY_FRAMES = 500
+const STEP_CHANGE_MS = 100
 const NONE = -1
 
 /** What put() did: the leg re-aligns its slot to a new stream. */
@@ -65,16 +71,17 @@ export class JitterBuffer {
   /** When the newest packets began to come too late, in a row; −1: they do not. */
   #lateSinceMs = -1
   #strayTs = NONE
-  #framesSinceCut = 0
-  /** Windows of 0.5 s that packets must be early before delay is taken back; doubles when that proved wrong. */
-  #patience = 3
-  #framesSinceDry = 0
+  #framesSinceCut = Infinity
+  /** Doubles when taking delay back has proved wrong. */
+  #patience = PATIENCE
 
   // RFC 3550 A.3, A.8.
   #baseSeq = 0
   #cycles = 0
   #lastTransitMs = NONE
   #jitterMs = 0
+  /** As jitterMs, without the single big steps that say nothing about the next packet. */
+  #usualJitterMs = 0
   #expectedBefore = 0
 
   /** Packets of the stream without audio: expected by number, never put. */
@@ -148,7 +155,7 @@ export class JitterBuffer {
 
   /** How long after the first packet of a stream its first frame should be taken. */
   get startDelayMs(): number {
-    return REST_LEAD_MS + Math.min(40, 2 * this.#jitterMs) + frameLagMs(this.#packetSamples)
+    return REST_LEAD_MS + Math.min(40, 2 * this.#usualJitterMs) + frameLagMs(this.#packetSamples)
   }
 
   /**
@@ -228,7 +235,7 @@ export class JitterBuffer {
       dst.fill(SILENCE[this.#law])
       return 0
     }
-    this.#framesSinceDry++
+    this.#framesSinceCut++
     if (this.#end - this.#read < FRAME_SAMPLES) return this.#dryInto(dst)
     const lostMs = this.#adaptInto(dst)
     return lostMs === NONE ? this.#frameInto(dst) : lostMs
@@ -367,6 +374,7 @@ export class JitterBuffer {
     if (this.#lastTransitMs !== NONE) {
       const d = Math.abs(transitMs - this.#lastTransitMs)
       if (d < 1000) this.#jitterMs += (d - this.#jitterMs) / 16
+      if (d < STEP_CHANGE_MS) this.#usualJitterMs += (d - this.#usualJitterMs) / 16
     }
     this.#lastTransitMs = transitMs
   }
@@ -390,9 +398,9 @@ export class JitterBuffer {
       return 0
     }
     if (this.#debt < MAX_STRETCH_SAMPLES) {
+      if (this.#debt === 0) this.#ranDry()
       this.#concealer.concealInto(dst, this.#law)
       this.#debt += FRAME_SAMPLES
-      this.#ranDry()
     } else {
       // Long enough: the far end has stopped or its delay has grown for good. Time goes on without it.
       this.#copyInto(dst)
@@ -404,9 +412,7 @@ export class JitterBuffer {
 
   // Ran dry soon after delay had been taken back: be slower to take it back.
   #ranDry(): void {
-    if (this.#framesSinceDry < 500) this.#patience = Math.min(12, this.#patience + 3)
-    else this.#patience = 3
-    this.#framesSinceDry = 0
+    this.#patience = this.#framesSinceCut < HASTY_FRAMES ? Math.min(MAX_PATIENCE, this.#patience * 2) : PATIENCE
   }
 
   #frameInto(dst: Uint8Array): number {
@@ -441,7 +447,6 @@ export class JitterBuffer {
 
   // Returns the lost ms of the frame when it has filled `dst` itself, else NONE.
   #adaptInto(dst: Uint8Array): number {
-    this.#framesSinceCut++
     const least = this.#leads.min(1)
     if (least < 2 && this.#leads.max() < MAX_DELAY_MS) return this.#insertInto(dst, least)
     const longMin = this.#leads.min(this.#patience, true)

@@ -153,8 +153,10 @@ export class RtpSocket implements RtpTransport {
 async function bind(host: string, port: number): Promise<Socket> {
   const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', lookup: literal })
   try {
+    // With a literal address 'listening' (or 'error') comes from within bind().
+    const listening = once(socket, 'listening')
     socket.bind({ address: host, port, exclusive: true })
-    await once(socket, 'listening')
+    await listening
     return socket
   } catch (err) {
     socket.close()

@@ -1,7 +1,7 @@
 import type { AccountContext } from '../accounts/ports.ts'
 import type { LogIds } from '../calls/ports.ts'
 import type { Clock } from '../lib/clock.ts'
-import { DomainError, errorText } from '../lib/errors.ts'
+import { DomainError, errorText, type ErrorCode } from '../lib/errors.ts'
 import { uuidv7 } from '../lib/ids.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { ScheduledCall, ScheduleStore } from './ports.ts'
@@ -20,7 +20,9 @@ export interface ScheduleWorld {
   maxLateMs?: number
 }
 
-/** Places the call, under the ids that it was promised. A DomainError refuses it for good. */
+const NOT_NOW: ReadonlySet<ErrorCode> = new Set(['CAPACITY', 'RATE_LIMITED', 'DRAINING', 'UNAVAILABLE'])
+
+/** Places the call, under the ids that it was promised. Rejects with CAPACITY and the like for "later", else for good. */
 export type OnDue = (call: ScheduledCall) => Promise<void>
 
 /**
@@ -38,8 +40,12 @@ export class ScheduleService {
   /** Begins to fire what is due; what was claimed when this node died comes first. */
   async start(onDue: OnDue): Promise<void> {
     this.#onDue = onDue
-    const { store } = this.#world
-    for (const call of await store.listInterrupted()) await this.#fire({ accountId: call.accountId }, call.id)
+    const { store, log } = this.#world
+    for (const call of await store.listInterrupted())
+      // What can't be placed now comes again with its job.
+      await this.#fire({ accountId: call.accountId }, call.id).catch((err: unknown) =>
+        log.warn({ scheduleId: call.id, err }, 'interrupted schedule waits'),
+      )
     await store.onDue((ctx, id) => this.#fire(ctx, id))
   }
 
@@ -99,6 +105,8 @@ export class ScheduleService {
       await this.#onDue(call)
     } catch (err) {
       log.warn({ scheduleId: id, err }, 'scheduled call could not be placed')
+      // Not now, but perhaps in a while: the job comes again, until the call is too late.
+      if (err instanceof DomainError && NOT_NOW.has(err.code)) throw err
       return store.settle(ctx, id, 'failed', errorText(err))
     }
     await store.settle(ctx, id, 'fired')

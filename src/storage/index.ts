@@ -84,7 +84,7 @@ export class Storage {
     this.numbers = new SqlNumberStore(db)
     this.bots = new SqlBotStore(db, vault)
     this.recordings = new SqlRecordingStore(db, nodeId)
-    this.schedules = new SqlScheduleStore(db, parts.jobs, nodeId)
+    this.schedules = new SqlScheduleStore(db, parts.jobs, vault, nodeId)
     this.idempotency = new IdempotencyStore(db, clock, nodeId)
     this.#timers = [
       every(clock, PING_MS, () => void this.#ping()),

@@ -2,20 +2,24 @@ import type { Selectable } from 'kysely'
 import type { AccountContext } from '../calls/ports.ts'
 import { DomainError } from '../lib/errors.ts'
 import type { ScheduledCall, ScheduleStatus, ScheduleStore } from '../schedules/ports.ts'
-import { instant, jsonText, type Database } from './database.ts'
+import { instant, type Database } from './database.ts'
 import type { Jobs } from './jobs.ts'
 import type { ScheduledCallsTable } from './schema.ts'
+import type { Vault } from './vault.ts'
 
 const QUEUE = 'scheduled-calls'
 
+/** A request may carry handshake headers and prompts: it waits sealed. */
 export class SqlScheduleStore implements ScheduleStore {
   readonly #db: Database
   readonly #jobs: Jobs
   readonly #nodeId: string
+  readonly #vault: Vault
 
-  constructor(db: Database, jobs: Jobs, nodeId: string) {
+  constructor(db: Database, jobs: Jobs, vault: Vault, nodeId: string) {
     this.#db = db
     this.#jobs = jobs
+    this.#vault = vault
     this.#nodeId = nodeId
   }
 
@@ -37,7 +41,7 @@ export class SqlScheduleStore implements ScheduleStore {
           log_id: call.logId,
           at: instant(call.atMs),
           status: call.status,
-          payload: jsonText(call.payload),
+          sealed: this.#vault.seal(call.payload, placeOf(call.id)),
           created_at: instant(call.createdAtMs),
         })
         .execute()
@@ -47,17 +51,17 @@ export class SqlScheduleStore implements ScheduleStore {
 
   async get(ctx: AccountContext, id: string): Promise<ScheduledCall | undefined> {
     const row = await this.#of(ctx).where('id', '=', id).executeTakeFirst()
-    return row && scheduledFrom(row)
+    return row && this.#scheduledFrom(row)
   }
 
   async findByLogId(ctx: AccountContext, logId: number): Promise<ScheduledCall | undefined> {
     if (!Number.isSafeInteger(logId)) return undefined
     const row = await this.#of(ctx).where('log_id', '=', logId).executeTakeFirst()
-    return row && scheduledFrom(row)
+    return row && this.#scheduledFrom(row)
   }
 
   async list(ctx: AccountContext, limit: number): Promise<ScheduledCall[]> {
-    return (await this.#of(ctx).orderBy('at').orderBy('id').limit(limit).execute()).map(scheduledFrom)
+    return (await this.#of(ctx).orderBy('at').orderBy('id').limit(limit).execute()).map((row) => this.#scheduledFrom(row))
   }
 
   async cancel(ctx: AccountContext, id: string): Promise<boolean> {
@@ -81,7 +85,7 @@ export class SqlScheduleStore implements ScheduleStore {
       .where((e) => e.or([e('status', '=', 'pending'), e.and([e('status', '=', 'firing'), e('claimed_by', '=', this.#nodeId)])]))
       .returningAll()
       .executeTakeFirst()
-    return row && scheduledFrom(row)
+    return row && this.#scheduledFrom(row)
   }
 
   async settle(ctx: AccountContext, id: string, status: 'fired' | 'failed' | 'missed', failure?: string): Promise<void> {
@@ -102,7 +106,7 @@ export class SqlScheduleStore implements ScheduleStore {
       .where('claimed_by', '=', this.#nodeId)
       .orderBy('at')
       .execute()
-    return rows.map(scheduledFrom)
+    return rows.map((row) => this.#scheduledFrom(row))
   }
 
   onDue(fire: (ctx: AccountContext, id: string) => Promise<void>): Promise<void> {
@@ -112,16 +116,20 @@ export class SqlScheduleStore implements ScheduleStore {
   #of(ctx: AccountContext) {
     return this.#db.selectFrom('scheduled_calls').selectAll().where('account_id', '=', ctx.accountId)
   }
+
+  #scheduledFrom(row: Selectable<ScheduledCallsTable>): ScheduledCall {
+    return {
+      id: row.id,
+      accountId: row.account_id,
+      callId: row.call_id,
+      logId: row.log_id,
+      atMs: row.at,
+      status: row.status as ScheduleStatus,
+      payload: this.#vault.open(row.sealed, placeOf(row.id)) as Record<string, unknown>,
+      failure: row.failure ?? undefined,
+      createdAtMs: row.created_at,
+    }
+  }
 }
 
-const scheduledFrom = (row: Selectable<ScheduledCallsTable>): ScheduledCall => ({
-  id: row.id,
-  accountId: row.account_id,
-  callId: row.call_id,
-  logId: row.log_id,
-  atMs: row.at,
-  status: row.status as ScheduleStatus,
-  payload: row.payload,
-  failure: row.failure ?? undefined,
-  createdAtMs: row.created_at,
-})
+const placeOf = (id: string): string => `scheduled_calls/${id}`

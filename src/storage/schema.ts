@@ -113,7 +113,8 @@ export interface ScheduledCallsTable {
   log_id: number
   at: Instant
   status: string
-  payload: Json<Record<string, unknown>>
+  /** The request (vault.ts). */
+  sealed: string
   failure: string | null
   claimed_by: string | null
   created_at: Instant

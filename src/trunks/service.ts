@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import ipaddr from 'ipaddr.js'
 import { Compile } from 'typebox/compile'
+import Format from 'typebox/format'
 import type { AccountContext } from '../accounts/ports.ts'
 import { checkFields } from '../lib/checked.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -92,11 +92,18 @@ export class TrunkService {
 /** What a schema can't say. */
 function checkRules(trunk: TrunkSettings): void {
   for (const [i, cidr] of trunk.allowedCidrs.entries())
-    if (!(cidr.includes('/') ? ipaddr.isValidCIDR(cidr) : ipaddr.isValid(cidr)))
+    if (!isAddressRange(cidr))
       throw new DomainError('INVALID', `'${cidr}' is not an address range`, { field: `allowedCidrs.${i}` })
   if (trunk.minSeS > trunk.sessionExpiresS)
     throw new DomainError('INVALID', 'minSeS is above sessionExpiresS', { field: 'minSeS' })
   if (trunk.t2Ms < trunk.t1Ms) throw new DomainError('INVALID', 't2Ms is below t1Ms', { field: 't2Ms' })
+}
+
+/** `203.0.113.0/24`, `2001:db8::/32`, or one address. */
+function isAddressRange(text: string): boolean {
+  const [address, bits, more] = text.split('/')
+  const width = Format.IsIPv4(address) ? 32 : Format.IsIPv6(address) ? 128 : -1
+  return width > 0 && more === undefined && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= width))
 }
 
 const notFound = (): DomainError => new DomainError('NOT_FOUND', 'There is no such trunk.')

@@ -7,6 +7,7 @@ import { EngineHost } from '../../src/engine/host.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { FakeBot, type FakeBotOptions, type Json } from '../fakes/bot.ts'
+import { until } from '../helpers/until.ts'
 import { Phone, speech } from './phone.ts'
 
 const STOP = { reason: 'caller_hangup', sipStatus: 200, q850: 16 }
@@ -233,8 +234,10 @@ describe.each([
     }
     await Promise.all(bot.conversations.map((t) => t.ended()))
     // The sockets' own `close` follows the last byte by a turn of the loop.
-    let stats = await host.stats()
-    while (stats.botSockets > 0 || stats.workers[0].ports.used > 0) stats = await host.stats()
+    const stats = await until(async () => {
+      const now = await host.stats()
+      return now.botSockets === 0 && now.workers[0].ports.used === 0 && now
+    })
     expect(stats).toMatchObject({ legs: 0, botSockets: 0, recordings: 0 })
   })
 
@@ -266,7 +269,7 @@ describe('the death of a worker', () => {
     })
     expect(events.some((e) => e.legId === 'c2.1')).toBe(false)
     await expect(host.open('c1.1')).resolves.toMatchObject({ host: '127.0.0.1' })
-    while ((await host.stats()).workers.length < 2) await new Promise<void>((resolve) => systemClock.after(20, resolve))
+    await until(async () => (await host.stats()).workers.length === 2)
     host.close('c2.1', STOP)
     await on('closed', 'c2.1')
   })

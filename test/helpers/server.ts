@@ -49,18 +49,19 @@ export async function startTestServer(installation: TestInstallation): Promise<T
     JSON.stringify({
       accounts: [
         {
+          id: 'test',
           name: 'test',
-          trunks: [{ name: 'carrier', host: '127.0.0.1', port: carrier.port, allowedCidrs: ['127.0.0.1/32'] }],
-          bots: bots.map(([name, bot]) => ({ name, ...bot })),
+          trunks: [{ id: 'carrier', name: 'carrier', host: '127.0.0.1', port: carrier.port, allowedCidrs: ['127.0.0.1/32'] }],
+          bots: bots.map(([name, bot]) => ({ id: name, name, ...bot })),
           numbers: [
             ...bots.map(([name]) => ({
               number: DIDS[name as keyof typeof DIDS],
-              trunk: 'carrier',
+              trunkId: 'carrier',
               action: 'bot',
-              bot: name,
+              botId: name,
               record: true,
             })),
-            { number: DIDS.rejects, trunk: 'carrier', action: 'reject' },
+            { number: DIDS.rejects, trunkId: 'carrier', action: 'reject' },
           ],
         },
       ],

@@ -65,13 +65,20 @@ describe('readings of /metrics', () => {
   ])
 
   it('find the longest garbage collection, the loop delays, and sums over labels', () => {
-    expect(gcMaxMs(samples)).toBe(10)
+    expect(gcMaxMs(new Map(), samples)).toBe(10)
+    expect(gcMaxMs(samples, samples)).toBe(0)
+    const onlyShort = new Map(samples)
+    for (const le of ['0.001', '0.01', '+Inf']) {
+      const name = `nodejs_gc_duration_seconds_bucket{le="${le}",kind="minor"}`
+      onlyShort.set(name, samples.get(name)! + 3)
+    }
+    expect(gcMaxMs(samples, onlyShort)).toBe(1)
     expect(loopDelayMs(samples)).toEqual({ control: 12, media: 5 })
     expect(sum(samples, 'trunkline_media_loop_delay_seconds')).toBeCloseTo(0.007)
   })
 
   it('give null for what is not there', () => {
-    expect(gcMaxMs(new Map())).toBeNull()
+    expect(gcMaxMs(new Map(), new Map())).toBeNull()
     expect(loopDelayMs(new Map())).toEqual({ control: null, media: null })
     expect(sum(samples, 'trunkline_rtp')).toBeNull()
   })

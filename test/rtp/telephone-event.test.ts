@@ -53,7 +53,7 @@ describe('EventWriter', () => {
     writer.queue('1w2', 40, 40)
     const slots = run(writer)
     expect(slots.filter((s) => s === 's').length).toBeGreaterThanOrEqual(25)
-    expect(slots.at(-1)).toBe('2E')
+    expect(slots.filter((s) => s === '2E').length).toBe(3)
   })
 
   it('bounds its queue and its durations', () => {

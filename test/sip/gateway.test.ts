@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { SignalingEvent } from '../../src/calls/ports.ts'
 import { registry } from '../../src/telemetry/metrics.ts'
-import { silentLog, type Log } from '../../src/telemetry/log.ts'
+import { silentLog } from '../../src/telemetry/log.ts'
 import type { InviteOptions, InviteSession } from '../../src/sip/dialog/session.ts'
 import { SipGateway } from '../../src/sip/gateway.ts'
 import { TRUNK_DEFAULTS, type TrunkSettings } from '../../src/sip/trunk/settings.ts'
@@ -88,7 +88,7 @@ beforeEach(async () => {
   }
   gateway = new SipGateway({
     clock,
-    log: log as unknown as Log,
+    log: log,
     host: US,
     port: 5060,
     openTransports: () => Promise.resolve(net.transports(US)),

@@ -3,6 +3,7 @@
  */
 import { promises as dns } from 'node:dns'
 import { isIP } from 'node:net'
+import type { Clock } from '../../lib/clock.ts'
 import type { Protocol } from './transport.ts'
 
 export interface Target {
@@ -24,6 +25,12 @@ export const systemDns: DnsLookup = {
 }
 
 const MOST_TARGETS = 8
+/** The stub resolver tells no TTL; this is shorter than any sensible one. */
+const FRESH_MS = 30_000
+/** While DNS fails, an answer this old still serves: trunks rarely move. */
+const STALE_MS = 3_600_000
+const LOOKUP_MS = 4000
+const MOST_CACHED = 512
 
 export interface Resolver {
   /** In the order to try; empty when nothing was found. Never rejects. */
@@ -32,19 +39,21 @@ export interface Resolver {
   literal(host: string, port: number | undefined, protocol: Protocol): Target | undefined
 }
 
-export function createResolver(lookup: DnsLookup = systemDns, random: () => number = Math.random): Resolver {
+export interface ResolverOptions {
+  /** Without it nothing is remembered and nothing times out. */
+  clock?: Clock
+  random?: () => number
+  /** Addresses that our sockets cannot reach are left out. */
+  usable?: (address: string) => boolean
+}
+
+export function createResolver(lookup: DnsLookup = systemDns, options: ResolverOptions = {}): Resolver {
+  const { clock, random = Math.random, usable = () => true } = options
+  const ask = clock ? remembering(clock) : <T>(_question: string, query: () => Promise<T[]>) => query().catch(() => [])
+
   const literal: Resolver['literal'] = (host, port, protocol) => {
     const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
     return isIP(bare) ? { protocol, host: bare, port: port ?? 5060 } : undefined
-  }
-
-  const addresses = async (name: string): Promise<string[]> => {
-    try {
-      return await lookup.addresses(name)
-    } catch {
-      // No address is an answer like any other: the caller sees an empty list.
-      return []
-    }
   }
 
   return {
@@ -54,12 +63,14 @@ export function createResolver(lookup: DnsLookup = systemDns, random: () => numb
       if (direct) return [direct]
       const targets: Target[] = []
       const add = async (name: string, toPort: number): Promise<void> => {
-        for (const address of isIP(name) ? [name] : await addresses(name))
-          if (targets.length < MOST_TARGETS) targets.push({ protocol, host: address, port: toPort })
+        const addresses = isIP(name) ? [name] : await ask(`A ${name}`, () => lookup.addresses(name))
+        for (const address of addresses)
+          if (targets.length < MOST_TARGETS && usable(address)) targets.push({ protocol, host: address, port: toPort })
       }
       if (port === undefined) {
         // RFC 3263 §4.2: an explicit port forbids SRV.
-        const records = await lookup.srv(`_sip._${protocol}.${host}`).catch(() => [])
+        const name = `_sip._${protocol}.${host}`
+        const records = await ask(`SRV ${name}`, () => lookup.srv(name))
         for (const r of orderSrv(records, random)) await add(r.name, r.port)
         if (records.length) return targets
       }
@@ -67,6 +78,34 @@ export function createResolver(lookup: DnsLookup = systemDns, random: () => numb
       return targets
     },
   }
+}
+
+/** Asks each question once per FRESH_MS, waits LOOKUP_MS at most, and serves the last answer while DNS is down. */
+function remembering(clock: Clock): <T>(question: string, query: () => Promise<T[]>) => Promise<T[]> {
+  const cache = new Map<string, { atMs: number; answer: Promise<unknown[]> }>()
+  return <T>(question: string, query: () => Promise<T[]>): Promise<T[]> => {
+    const known = cache.get(question)
+    if (known && clock.now() - known.atMs < FRESH_MS) return known.answer as Promise<T[]>
+    const old = known && clock.now() - known.atMs < STALE_MS ? (known.answer as Promise<T[]>) : Promise.resolve([])
+    const answer = within(clock, query()).catch(async () => {
+      const kept = await old
+      // A name that nobody knows is asked for again each time; an old answer is kept, and its age too.
+      if (known && kept.length) cache.set(question, known)
+      else cache.delete(question)
+      return kept
+    })
+    cache.delete(question)
+    if (cache.size >= MOST_CACHED) cache.delete(cache.keys().next().value as string)
+    cache.set(question, { atMs: clock.now(), answer })
+    return answer
+  }
+}
+
+function within<T>(clock: Clock, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(LOOKUP_MS, () => reject(new Error('DNS does not answer')))
+    promise.then(resolve, reject).finally(() => timer.cancel())
+  })
 }
 
 /** RFC 2782: by priority, then by lot weighted by `weight`. */

@@ -1,11 +1,12 @@
 /** Where an answer goes (RFC 3261 §18.2, RFC 3581): what we write into the top Via on arrival, and how it is read back. */
+import { isIP } from 'node:net'
 import { formatVia, parseVia, type Via } from '../message/headers.ts'
 import type { SipRequest } from '../message/message.ts'
 import type { Flow } from './transport.ts'
 
 /**
- * 'auto': to `rport` when asked for; else to the Via port if Via names the true source, and to the source port if it
- * does not (the peer is behind NAT). 'always': to the source port. 'never': to the Via port, whatever was asked.
+ * 'auto': to `rport` when asked for; else to the Via port, unless Via holds an address that is not the source (the peer is
+ * behind NAT): then to the source port. 'always': to the source port. 'never': to the Via port, whatever was asked.
  */
 export type NatMode = 'auto' | 'always' | 'never'
 
@@ -32,5 +33,5 @@ export function responsePort(via: Via, flow: Flow, nat: NatMode): number {
   const viaPort = via.port ?? 5060
   if (nat === 'never') return viaPort
   if (via.params.has('rport')) return flow.remotePort
-  return via.host === flow.remoteHost ? viaPort : flow.remotePort
+  return via.host !== flow.remoteHost && isIP(via.host) ? flow.remotePort : viaPort
 }

@@ -24,8 +24,11 @@ export interface Flow {
 
 export type MessageHandler = (message: SipMessage, flow: Flow) => void
 
-/** Whether a source may speak to us at all; asked before anything is parsed. */
-export type Admission = (remoteHost: string, protocol: Protocol) => boolean
+/**
+ * Whether a source may speak to us at all; asked before anything is parsed. 'trusted': also never banned, because
+ * over UDP anyone can send rubbish in a trunk's name.
+ */
+export type Admission = (remoteHost: string, protocol: Protocol) => boolean | 'trusted'
 
 export interface Transports {
   /** The bound port, the same for UDP and TCP. */
@@ -38,7 +41,7 @@ export interface Transports {
   /** One handler; requests arrive with `received` and `rport` already filled in (RFC 3581). */
   onMessage(handler: MessageHandler): void
   setAdmission(admit: Admission): void
-  /** Counts a bad request against a source: 20 in 10 s ban it for 5 min (its messages are then dropped unread). */
+  /** Counts a bad request against a source: 20 in 10 s ban it for 5 min (its messages are then dropped unread). Trusted: no effect. */
   penalise(remoteHost: string): void
   close(): Promise<void>
 }

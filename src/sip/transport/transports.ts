@@ -4,6 +4,7 @@
  *   bytes ─▶ banned? admitted? ─▶ parseMessage ─▶ received/rport ─▶ handler
  *                 │ drop, count        │ 400 if it can be answered, else drop and count
  */
+import { isIPv6 } from 'node:net'
 import type { Clock } from '../../lib/clock.ts'
 import { errorText } from '../../lib/errors.ts'
 import { hexToken } from '../../lib/ids.ts'
@@ -62,7 +63,9 @@ class TransportSet implements Transports {
     this.#advertisedHost = options.advertisedHost ?? options.host
     this.#admit = options.admit ?? (() => true)
     this.#bans = new BanList(options.clock)
-    this.resolver = createResolver(options.dns)
+    // A socket bound to an IPv4 address reaches no IPv6 one.
+    const usable = (address: string): boolean => isIPv6(options.host) || !isIPv6(address)
+    this.resolver = createResolver(options.dns, { clock: options.clock, usable })
   }
 
   async open(host: string, port: number): Promise<void> {
@@ -104,6 +107,7 @@ class TransportSet implements Transports {
   }
 
   penalise(remoteHost: string): void {
+    if (this.#admit(remoteHost, 'udp') === 'trusted') return
     if (this.#bans.bad(remoteHost))
       this.#log.warn({ remoteHost }, 'too many bad SIP requests: source ignored for 5 min')
   }
@@ -113,7 +117,7 @@ class TransportSet implements Transports {
   }
 
   #mayRead(remoteHost: string, protocol: Protocol): boolean {
-    return !this.#bans.banned(remoteHost) && this.#admit(remoteHost, protocol)
+    return !this.#bans.banned(remoteHost) && this.#admit(remoteHost, protocol) !== false
   }
 
   #datagram(bytes: Buffer, flow: Flow): void {

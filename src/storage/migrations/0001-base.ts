@@ -106,7 +106,7 @@ const STATEMENTS = [
     log_id bigint not null unique,
     at timestamptz not null,
     status text not null,
-    payload jsonb not null,
+    sealed text not null,
     failure text,
     claimed_by text,
     created_at timestamptz not null)`,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { buildResponse } from '../../../src/sip/message/build.ts'
 import { parseVia } from '../../../src/sip/message/headers.ts'
-import type { SipMessage, SipRequest } from '../../../src/sip/message/message.ts'
+import type { SipMessage } from '../../../src/sip/message/message.ts'
 import { parseMessage } from '../../../src/sip/message/parse.ts'
 import type { NatMode, ServerTransaction } from '../../../src/sip/transaction/layer.ts'
 import { Rig, makeRequest } from './rig.ts'
@@ -70,6 +70,7 @@ describe('where answers go over UDP', () => {
     ['SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKn2', 'auto', '192.0.2.9', 5060],
     ['SIP/2.0/UDP 192.0.2.9:5070;branch=z9hG4bKn3;rport', 'auto', '192.0.2.9', 6000],
     ['SIP/2.0/UDP 10.0.0.1:5070;branch=z9hG4bKn4', 'auto', '192.0.2.9', 6000],
+    ['SIP/2.0/UDP pbx.example.com:5070;branch=z9hG4bKn7', 'auto', '192.0.2.9', 5070],
     ['SIP/2.0/UDP 192.0.2.9:5070;branch=z9hG4bKn5', 'always', '192.0.2.9', 6000],
     ['SIP/2.0/UDP 10.0.0.1:5070;branch=z9hG4bKn6;rport', 'never', '192.0.2.9', 5070],
   ]
@@ -192,7 +193,7 @@ describe('limits and faults', () => {
     expect(answered.heard).toEqual(['0 200'])
     expect(rig.layer.counts).toEqual({ client: 0, server: 0 })
     expect(rig.clock.pending).toBe(0)
-    tx?.respond(buildResponse(makeRequest('INVITE') as SipRequest, 200))
+    tx?.respond(buildResponse(makeRequest('INVITE'), 200))
     expect(rig.times('200 INVITE')).toEqual([])
   })
 })

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { FakeClock } from '../../fakes/clock.ts'
 import { createResolver, type DnsLookup } from '../../../src/sip/transport/resolve.ts'
 
 const dns = (
@@ -57,7 +58,7 @@ describe('resolve', () => {
       { a: ['192.0.2.1'], b: ['192.0.2.2'], c: ['192.0.2.3'], 'h.example': ['192.0.2.9'] },
     )
     const order = async (draw: number): Promise<number[]> =>
-      (await createResolver(lookup, () => draw).resolve('h.example', undefined, 'udp')).map((t) => t.port)
+      (await createResolver(lookup, { random: () => draw }).resolve('h.example', undefined, 'udp')).map((t) => t.port)
     expect(await order(0.05)).toEqual([2, 1, 3])
     expect(await order(0.5)).toEqual([1, 2, 3])
   })
@@ -67,5 +68,46 @@ describe('resolve', () => {
     const resolver = createResolver(lookup)
     expect(await resolver.resolve('nobody.example', undefined, 'udp')).toEqual([])
     expect(await resolver.resolve('big', 5060, 'udp')).toHaveLength(8)
+  })
+
+  it('asks once in 30 s, and lives on old answers for an hour while DNS is down', async () => {
+    const clock = new FakeClock()
+    const { lookup, asked } = dns([], { h: ['192.0.2.1'] })
+    let down = false
+    const flaky = { ...lookup, addresses: (name: string) => (down ? Promise.reject(new Error('SERVFAIL')) : lookup.addresses(name)) } // prettier-ignore
+    const resolver = createResolver(flaky, { clock })
+    const hosts = async (): Promise<string[]> => (await resolver.resolve('h', 5060, 'udp')).map((t) => t.host)
+    await Promise.all([hosts(), hosts()])
+    clock.advance(29_999)
+    await hosts()
+    expect(asked).toEqual(['h'])
+    clock.advance(1)
+    await hosts()
+    expect(asked).toEqual(['h', 'h'])
+    down = true
+    clock.advance(3_500_000)
+    expect(await hosts()).toEqual(['192.0.2.1'])
+    clock.advance(100_001)
+    expect(await hosts()).toEqual([])
+    down = false
+    expect(await hosts()).toEqual(['192.0.2.1'])
+  })
+
+  it('waits 4 s for DNS and no longer', async () => {
+    const clock = new FakeClock()
+    const resolver = createResolver(
+      { srv: () => new Promise(() => undefined), addresses: () => new Promise(() => undefined) },
+      { clock },
+    )
+    const found = resolver.resolve('h', 5060, 'udp')
+    clock.advance(4000)
+    expect(await found).toEqual([])
+    expect(clock.pending).toBe(0)
+  })
+
+  it('leaves out addresses that our sockets cannot reach', async () => {
+    const { lookup } = dns([], { h: ['2001:db8::1', '192.0.2.1'] })
+    const resolver = createResolver(lookup, { usable: (address) => !address.includes(':') })
+    expect((await resolver.resolve('h', 5060, 'udp')).map((t) => t.host)).toEqual(['192.0.2.1'])
   })
 })

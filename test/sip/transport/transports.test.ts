@@ -167,6 +167,14 @@ describe('UDP', () => {
     expect((await inbox.nth(2)).flow.remoteHost).toBe(HOST)
   })
 
+  it('never bans a trusted source, in whose name anyone can send', async () => {
+    const { transports, inbox } = await open({ admit: () => 'trusted' })
+    const peer = await udpPeer()
+    for (let i = 0; i < 30; i++) peer.socket.send(file('torture/invalid/own-no-via'), transports.localPort, HOST)
+    peer.socket.send(options, transports.localPort, HOST)
+    await inbox.nth(1)
+  })
+
   it('survives a handler that throws', async () => {
     const { transports } = await open()
     const peer = await udpPeer()

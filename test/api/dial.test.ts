@@ -1,0 +1,80 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { dialLater, dialNow, dialScheduled, type Dial } from '../../src/api/dial.ts'
+import { ACME, fakeCore, NOW_MS, OTHER, type FakeCore } from '../fakes/core.ts'
+
+const ctx = { accountId: ACME }
+const dial = (bot: Dial['bot'], more: Partial<Dial> = {}): Dial => ({
+  to: '+919876543210',
+  bot,
+  custom: {},
+  connectAfterAnswer: false,
+  ringTimeoutMs: 60_000,
+  ...more,
+})
+
+let core: FakeCore
+beforeEach(async () => {
+  core = await fakeCore()
+})
+
+describe('dialNow', () => {
+  it('uses a stored bot as it is, with the texts of the request', async () => {
+    await dialNow(core, ctx, dial({ id: 'bot-1', text: 'Hello' }), 'call-1')
+    expect(core.placed[0]).toMatchObject({
+      accountId: ACME,
+      ids: { callId: 'call-1' },
+      bot: {
+        url: 'wss://bot.example.com/voice',
+        headers: { Authorization: 'Bearer of-the-bot' },
+        systemMsg: 'You are a receptionist.',
+        text: 'Hello',
+      },
+    })
+  })
+
+  it('never sends a stored bot’s headers to another address', async () => {
+    await dialNow(core, ctx, dial({ id: 'bot-1', url: 'wss://other.example.com/' }), 'call-1')
+    expect(core.placed[0].bot).toMatchObject({
+      url: 'wss://other.example.com/',
+      headers: {},
+      systemMsg: 'You are a receptionist.',
+    })
+  })
+
+  it('records calls of a bot that is only an address', async () => {
+    await dialNow(core, ctx, dial({ url: 'wss://other.example.com/', language: 'hi-IN' }), 'call-1')
+    expect(core.placed[0].bot).toMatchObject({ record: true, language: 'hi-IN', answerMode: 'auto' })
+  })
+
+  it('finds no bot of another account, and none where none is named', async () => {
+    await expect(dialNow(core, { accountId: OTHER }, dial({ id: 'bot-1' }), 'c')).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    })
+    await expect(dialNow(core, ctx, dial({}), 'c')).rejects.toMatchObject({ code: 'NO_BOT' })
+  })
+})
+
+describe('dialLater', () => {
+  it('puts the request away by name, and places it as the bot is when its time comes', async () => {
+    const scheduled = await dialLater(core, ctx, dial({ id: 'bot-1' }), NOW_MS + 60_000)
+    expect(JSON.stringify(scheduled.payload)).not.toContain('of-the-bot')
+    await core.bots.update(ctx, 'bot-1', { url: 'wss://moved.example.com/' })
+    await dialScheduled(core, JSON.parse(JSON.stringify(scheduled)))
+    expect(core.placed[0]).toMatchObject({
+      to: '+919876543210',
+      scheduledForMs: NOW_MS + 60_000,
+      ids: { callId: scheduled.callId, logId: scheduled.logId },
+      bot: { url: 'wss://moved.example.com/' },
+    })
+  })
+
+  it('refuses at once what would fail later', async () => {
+    const at = NOW_MS + 60_000
+    await expect(dialLater(core, ctx, dial({ id: 'none' }), at)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(dialLater(core, ctx, dial({ url: 'ws://x' }), at)).rejects.toMatchObject({ code: 'INVALID' })
+    await expect(dialLater(core, ctx, dial({ id: 'bot-1' }, { from: '+911143104999' }), at)).rejects.toMatchObject({
+      code: 'NO_TRUNK',
+    })
+    expect(core.scheduled).toEqual([])
+  })
+})
