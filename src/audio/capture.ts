@@ -29,7 +29,14 @@ export function readCaptureHeader(src: Buffer): number | undefined {
   return src.readDoubleLE(8)
 }
 
-export function writeBlockHeader(dst: Buffer, at: number, direction: CaptureDirection, law: Law, bytes: number, position: number): void {
+export function writeBlockHeader(
+  dst: Buffer,
+  at: number,
+  direction: CaptureDirection,
+  law: Law,
+  bytes: number,
+  position: number,
+): void {
   dst[at] = BLOCK_MAGIC
   dst[at + 1] = (direction === 'tx' ? 1 : 0) | (law === 'pcma' ? 2 : 0)
   dst.writeUInt16LE(bytes, at + 2)

@@ -10,7 +10,8 @@ import type { Law } from './flow.ts'
 const { alaw, mulaw } = createRequire(import.meta.url)('alawmulaw') as typeof AlawMulaw
 const LAWS = { pcmu: mulaw, pcma: alaw } as const
 
-const decodeTable = (law: Law): Int16Array => Int16Array.from({ length: 256 }, (_, code) => LAWS[law].decodeSample(code))
+const decodeTable = (law: Law): Int16Array =>
+  Int16Array.from({ length: 256 }, (_, code) => LAWS[law].decodeSample(code))
 
 // Index: the sample's 16 bits read as unsigned.
 function encodeTable(law: Law): Uint8Array {

@@ -20,7 +20,8 @@ export class ByteRing {
 
   /** @param capacity a power of two, bytes */
   constructor(capacity: number) {
-    if (capacity < 2 || (capacity & (capacity - 1)) !== 0) throw new Error(`ring capacity ${capacity} is no power of two`)
+    if (capacity < 2 || (capacity & (capacity - 1)) !== 0)
+      throw new Error(`ring capacity ${capacity} is no power of two`)
     this.capacity = capacity
     this.#mask = capacity - 1
     this.#slab = new Uint8Array(capacity)

@@ -31,7 +31,8 @@ export function tone(frequencies: readonly number[], durationMs: number, options
   return pcm
 }
 
-export const sine = (hz: number, durationMs: number, options?: ToneOptions): Int16Array => tone([hz], durationMs, options)
+export const sine = (hz: number, durationMs: number, options?: ToneOptions): Int16Array =>
+  tone([hz], durationMs, options)
 
 /** Digits as in-band tones with gaps; other characters are pauses of one tone and gap. */
 export function dtmfTones(digits: string, durationMs = 100, gapMs = 100, options?: ToneOptions): Int16Array {

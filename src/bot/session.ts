@@ -140,7 +140,8 @@ export class BotSession {
       () => this.#clock.now(),
     )
     this.#dialledAtMs = this.#clock.now()
-    void this.#dial()
+    // Not from within the constructor: what fails at once is told to an owner that holds this session already.
+    queueMicrotask(() => void this.#dial())
   }
 
   /** Caller audio goes in here. */
@@ -250,6 +251,7 @@ export class BotSession {
 
   async #dial(): Promise<void> {
     const { callId } = this.#options
+    if (this.#phase !== 'dialing') return
     try {
       const url = fillTemplate(this.#plan.url, { ...this.#plan.start, call_id: callId })
       const target = await this.#options.resolve(url)

@@ -3,23 +3,6 @@ import type { BotPlan, BotSettings } from './ports.ts'
 
 const CONNECT_TIMEOUT_MS = 10_000
 
-/** What an ad-hoc `wss_url` runs with where the request does not say otherwise; also the defaults of a new bot. */
-export const BOT_DEFAULTS = {
-  headers: {},
-  dialect: 'native',
-  answerMode: 'auto',
-  input: 'pcmu',
-  output: 'pcmu',
-  transport: 'json',
-  frameMs: 20,
-  discriminator: 'both',
-  beforeAnswer: 'buffer',
-  bufferMs: 120_000,
-  onLost: 'hangup',
-  record: true,
-  maxCallMs: 4 * 3_600_000,
-} as const satisfies Partial<BotSettings>
-
 /** The worker's orders for one bot session, with the facts of `start` (BOT-PROTOCOL, section 3). */
 export function botPlan(call: Call, bot: BotSettings): BotPlan {
   const { record } = call

@@ -76,7 +76,7 @@ export class InboundCalls {
         custom: {},
       },
       route?.accountId ?? leg.accountId,
-      bot && route ? { ...bot, record: bot.record && route.record } : bot,
+      bot && route ? { ...bot, record: bot.record || route.record } : bot,
       { callId: callIdOf(leg.legId) },
     )
     call.addLeg('caller', leg.trunkId, leg.legId)

@@ -188,9 +188,10 @@ export class CallService {
     call.note({ type: 'botLost', legId: call.first.id, reason })
     if (this.#inbound.rings(call))
       return this.#inbound.refuse(call, 'bot_unreachable', { text: `The bot could not be reached: ${reason}` })
-    // An outbound call that still rings tries its bot again at the answer; a bridged one needs it no more.
-    if (call.record.answeredAtMs === undefined || call.record.state === 'bridged' || call.transfer) return
+    if (call.record.state === 'bridged' || call.transfer) return
     if (clean) return this.#endFrom(call, 'bot_hangup', 'bot', reason)
+    // An outbound call that still rings tries its bot again at the answer.
+    if (call.record.direction === 'outbound' && call.record.answeredAtMs === undefined) return
     this.#core.log(call).warn({ reason, then: call.bot?.onLost }, 'bot lost')
     if (call.bot?.onLost === 'transfer' && call.bot.fallbackTarget) {
       this.#transfers.start(call, {

@@ -10,12 +10,16 @@ import { crossTable } from '../audio/g711.ts'
 import { FRAME_SAMPLES, type FrameSink, type FrameSource, type Law } from '../audio/flow.ts'
 
 const SLOTS = 4
+/** A second of frames without the queue once running low: what lay in it all that time is only delay. */
+const TRIM_AFTER = 50
 
 export class BridgeFeed implements FrameSink, FrameSource {
   readonly #bytes = new Uint8Array(SLOTS * FRAME_SAMPLES)
   readonly #laws: Law[] = new Array<Law>(SLOTS).fill('pcmu')
   #read = 0
   #write = 0
+  #leastLeft = SLOTS
+  #taken = 0
   readonly stats = { dropped: 0 }
 
   frame(frame: Uint8Array, law: Law): void {
@@ -32,16 +36,23 @@ export class BridgeFeed implements FrameSink, FrameSource {
 
   frameInto(dst: Uint8Array, law: Law): boolean {
     if (this.#write === this.#read) return false
-    // After a stall two or more wait: all but the newest would only be delay from here on.
-    if (this.#write - this.#read > 2) {
-      this.stats.dropped += this.#write - this.#read - 1
-      this.#read = this.#write - 1
-    }
     const slot = this.#read++ & (SLOTS - 1)
     const at = slot * FRAME_SAMPLES
     const table = crossTable(this.#laws[slot], law)
     if (table) for (let i = 0; i < FRAME_SAMPLES; i++) dst[i] = table[this.#bytes[at + i]]
     else for (let i = 0; i < FRAME_SAMPLES; i++) dst[i] = this.#bytes[at + i]
+    this.#trim()
     return true
+  }
+
+  #trim(): void {
+    this.#leastLeft = Math.min(this.#leastLeft, this.#write - this.#read)
+    if (++this.#taken < TRIM_AFTER) return
+    if (this.#leastLeft > 0) {
+      this.#read++
+      this.stats.dropped++
+    }
+    this.#taken = 0
+    this.#leastLeft = SLOTS
   }
 }

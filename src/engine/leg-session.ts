@@ -132,7 +132,6 @@ export class LegSession implements FrameSink, FrameSource {
     const emit = (event: Event): void => house.emit(event)
     const legId = this.id
     let end: BotSummary['end'] = 'stopped'
-    counts.botSockets++
     const bot = new BotSession({
       plan,
       callId: callIdOf(legId),
@@ -167,6 +166,7 @@ export class LegSession implements FrameSink, FrameSource {
         },
       },
     })
+    counts.botSockets++
     this.#bot = bot
     if (this.#peer) bot.setJoined(false)
   }

@@ -36,6 +36,8 @@ export interface LoadReport {
   lostFrames: number
   lateFrames: number
   framesSent: number
+  /** What should be 50 each: sent by a caller, heard by its bot, returned to it, per second. */
+  packetsPerSecond: { sent: number; heard: number; returned: number }
   setupMs: { p50: number; p95: number; p99: number } | null
   /** INVITE to 180. */
   ringMs: { p50: number; p95: number; p99: number } | null
@@ -125,6 +127,12 @@ export function loadTable(r: LoadReport): string {
     ['  beyond the standing delay', three(r.downBeyondMs)],
     ['RTP inter-arrival off 20 ms, p50 / p99 / p99.9', three(r.interArrivalMs)],
     ['frames', `${r.framesSent} sent, ${r.lostFrames} lost; ${r.lateFrames} packets more than 10 ms off`],
+    [
+      'packets a second and call: sent / heard / returned',
+      [r.packetsPerSecond.sent, r.packetsPerSecond.heard, r.packetsPerSecond.returned]
+        .map((n) => n.toFixed(2))
+        .join(' / '),
+    ],
     ['INVITE to 180, p50 / p95 / p99', threeSetup(r.ringMs)],
     ['INVITE to 200, p50 / p95 / p99', threeSetup(r.setupMs)],
     ['memory', `${orDash(r.rssMb, ' MB')} (before the calls ${orDash(r.rssBaseMb, ' MB')})`],

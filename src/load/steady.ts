@@ -55,7 +55,8 @@ export async function steadyRun(o: LoadOptions, say: Progress): Promise<LoadRepo
     const metrics0 = await bridge.metrics()
     const generator0 = process.cpuUsage()
     const cpu0 = bridge.usage()
-    const late0 = lateOf(up)
+    const late0 = sumOf(up, 'late')
+    const flow0 = { sent: sumOf(up, 'sent'), heard: counts.framesIn, returned: sumOf(up, 'received') }
     const startMs = clock.now()
     pacer.resetHealth()
     interArrival.reset()
@@ -67,7 +68,13 @@ export async function steadyRun(o: LoadOptions, say: Progress): Promise<LoadRepo
     const cpu1 = bridge.usage()
     const generatorCpu = process.cpuUsage(generator0)
     const interArrivalMs = latency(interArrival)
-    const lateFrames = lateOf(up) - late0
+    const lateFrames = sumOf(up, 'late') - late0
+    const rate = (frames: number): number => frames / seconds / Math.max(1, up.length)
+    const packetsPerSecond = {
+      sent: rate(sumOf(up, 'sent') - flow0.sent),
+      heard: rate(counts.framesIn - flow0.heard),
+      returned: rate(sumOf(up, 'received') - flow0.returned),
+    }
     const generator = {
       ...pacer.health,
       cpuPercent: (generatorCpu.user + generatorCpu.system) / 1e4 / seconds,
@@ -109,6 +116,7 @@ export async function steadyRun(o: LoadOptions, say: Progress): Promise<LoadRepo
       lostFrames: probe.counts.sent - probe.counts.returned,
       lateFrames,
       framesSent: probe.counts.sent,
+      packetsPerSecond,
       setupMs: setup(setupMs),
       ringMs: setup(ringMs),
       rssMb: cpu1?.rssMb ?? null,
@@ -180,4 +188,5 @@ async function hangupAll(o: LoadOptions, up: PhoneCall[], problems: Tally): Prom
   if (!inTime) problems.add('calls did not end in time')
 }
 
-const lateOf = (calls: PhoneCall[]): number => calls.reduce((sum, call) => sum + call.media.stats.late, 0)
+const sumOf = (calls: PhoneCall[], figure: 'late' | 'sent' | 'received'): number =>
+  calls.reduce((sum, call) => sum + call.media.stats[figure], 0)

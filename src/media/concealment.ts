@@ -57,26 +57,37 @@ export class Concealer {
     }
   }
 
-  // The shift at which the last 20 ms resemble what came before most.
+  // The shift at which the last 20 ms resemble what came before most: coarse over all shifts, then its neighbours.
   #findPeriod(): void {
     const decode = DECODE[this.#law]
-    const pcm = this.#pcm
-    for (let i = 0; i < HISTORY; i++) pcm[i] = decode[this.#history[i]]
+    for (let i = 0; i < HISTORY; i++) this.#pcm[i] = decode[this.#history[i]]
     let best = -1
-    this.#period = MAX_PERIOD
-    for (let period = MIN_PERIOD; period <= MAX_PERIOD; period++) {
-      let cross = 0
-      let energy = 1
-      for (let i = HISTORY - FRAME_SAMPLES; i < HISTORY; i++) {
-        cross += pcm[i] * pcm[i - period]
-        energy += pcm[i - period] * pcm[i - period]
-      }
-      const score = cross > 0 ? (cross * cross) / energy : 0
+    let coarse = MAX_PERIOD
+    for (let period = MIN_PERIOD; period <= MAX_PERIOD; period += 2) {
+      const score = this.#likeness(period, 4)
       // A multiple of the true period scores as well: the shorter one wins unless clearly beaten.
-      if (score > best * 1.02) {
-        best = score
-        this.#period = period
-      }
+      if (score <= best * 1.02) continue
+      best = score
+      coarse = period
     }
+    best = -1
+    for (let period = Math.max(MIN_PERIOD, coarse - 1); period <= Math.min(MAX_PERIOD, coarse + 1); period++) {
+      const score = this.#likeness(period, 1)
+      if (score <= best) continue
+      best = score
+      this.#period = period
+    }
+  }
+
+  #likeness(period: number, stride: number): number {
+    const pcm = this.#pcm
+    let cross = 0
+    let energy = 1
+    for (let i = HISTORY - FRAME_SAMPLES; i < HISTORY; i += stride) {
+      const before = pcm[i - period]
+      cross += pcm[i] * before
+      energy += before * before
+    }
+    return cross > 0 ? (cross * cross) / energy : 0
   }
 }

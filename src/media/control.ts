@@ -98,7 +98,9 @@ export class Control {
       extendedSeq: buffer.extendedSeq,
       jitter: buffer.jitterMs * SAMPLES_PER_MS,
       lastSr: this.#lastSr,
-      sinceLastSr: this.#lastSr ? Math.min(0xffff_ffff, Math.round(((this.#clock.now() - this.#lastSrAtMs) * 65_536) / 1000)) : 0,
+      sinceLastSr: this.#lastSr
+        ? Math.min(0xffff_ffff, Math.round(((this.#clock.now() - this.#lastSrAtMs) * 65_536) / 1000))
+        : 0,
     }
   }
 }

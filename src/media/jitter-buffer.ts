@@ -1,6 +1,6 @@
 /**
- * Turns one inbound RTP stream, as the network delivers it, into 20 ms frames, one per slot (RFC 3550 §6.4.1 and A.8 for
- * the counters). Packets of any length are placed by TIMESTAMP into a ring of samples; frames are taken out in order.
+ * Turns one inbound RTP stream, as the network delivers it, into 20 ms frames, one per slot (RFC 3550; the counters are
+ * in reception.ts). Packets of any length are placed by TIMESTAMP into a ring of samples; frames are taken in order.
  *
  *            read ├─ frame ─┤             end
  *              ▼            ▼              ▼
@@ -15,9 +15,10 @@
 import { crossTable, DECODE, ENCODE } from '../audio/g711.ts'
 import { meanSquare, meanSquareOf } from '../audio/energy.ts'
 import { FRAME_MS, FRAME_SAMPLES, SAMPLES_PER_MS, SILENCE, type Law } from '../audio/flow.ts'
-import { seqDiff, tsAdd, tsDiff } from '../lib/seq16.ts'
+import { tsAdd, tsDiff } from '../lib/seq16.ts'
 import { Concealer } from './concealment.ts'
 import { LeadStats } from './lead.ts'
+import { Reception } from './reception.ts'
 
 /** How long before its slot a packet arrives at rest. */
 export const REST_LEAD_MS = 6
@@ -42,7 +43,6 @@ const PATIENCE = 3
 const MAX_PATIENCE = 12
 /** Running dry within 10 s of taking delay back: it was taken too soon. */
 const HASTY_FRAMES = 500
-const STEP_CHANGE_MS = 100
 const NONE = -1
 
 /** What put() did: the leg re-aligns its slot to a new stream. */
@@ -51,7 +51,7 @@ export type Put = 'kept' | 'started' | 'dropped'
 export class JitterBuffer {
   readonly #ring = new Uint8Array(RING)
   readonly #have = new Uint8Array(RING)
-  readonly #seen = new Int32Array(256)
+  readonly #reception = new Reception()
   readonly #concealer = new Concealer()
   readonly #leads = new LeadStats()
   #law: Law
@@ -61,7 +61,6 @@ export class JitterBuffer {
   #read = 0
   #end = 0
   #endTs = 0
-  #highSeq = 0
   #packetSamples = FRAME_SAMPLES
   #lastPutMs = 0
   /** Samples played from nowhere since the buffer ran dry: the next packet settles them. */
@@ -74,15 +73,6 @@ export class JitterBuffer {
   #framesSinceCut = Infinity
   /** Doubles when taking delay back has proved wrong. */
   #patience = PATIENCE
-
-  // RFC 3550 A.3, A.8.
-  #baseSeq = 0
-  #cycles = 0
-  #lastTransitMs = NONE
-  #jitterMs = 0
-  /** As jitterMs, without the single big steps that say nothing about the next packet. */
-  #usualJitterMs = 0
-  #expectedBefore = 0
 
   /** Packets of the stream without audio: expected by number, never put. */
   quietPackets = 0
@@ -140,22 +130,22 @@ export class JitterBuffer {
   }
 
   get jitterMs(): number {
-    return this.#jitterMs
+    return this.#reception.jitterMs
   }
 
   /** Extended highest sequence number, for receiver reports. */
   get extendedSeq(): number {
-    return (this.#cycles * 65_536 + this.#highSeq) >>> 0
+    return this.#reception.extendedSeq
   }
 
   /** Packets that should have come so far, over all streams of the leg. */
   get expected(): number {
-    return this.#expectedBefore + (this.started ? this.#cycles * 65_536 + this.#highSeq - this.#baseSeq + 1 : 0)
+    return this.#reception.expected
   }
 
   /** How long after the first packet of a stream its first frame should be taken. */
   get startDelayMs(): number {
-    return REST_LEAD_MS + Math.min(40, 2 * this.#usualJitterMs) + frameLagMs(this.#packetSamples)
+    return REST_LEAD_MS + Math.min(40, 2 * this.#reception.usualJitterMs) + frameLagMs(this.#packetSamples)
   }
 
   /**
@@ -163,7 +153,17 @@ export class JitterBuffer {
    * @param data        payload is `data[from, to)`, in `law`
    * @param nextTakeMs  when the next frame will be taken, on the clock of `nowMs`
    */
-  put(seq: number, rtpTs: number, ssrc: number, data: Uint8Array, from: number, to: number, law: Law, nowMs: number, nextTakeMs: number): Put {
+  put(
+    seq: number,
+    rtpTs: number,
+    ssrc: number,
+    data: Uint8Array,
+    from: number,
+    to: number,
+    law: Law,
+    nowMs: number,
+    nextTakeMs: number,
+  ): Put {
     const samples = to - from
     if (samples <= 0 || samples > RING / 4) return this.#stray()
     if (ssrc !== this.#ssrc) {
@@ -173,11 +173,11 @@ export class JitterBuffer {
       this.#accept(seq, rtpTs, samples, nowMs)
       return 'started'
     }
-    if (this.#seen[seq & 255] === seq) {
+    if (this.#reception.isDuplicate(seq)) {
       this.stats.duplicates++
       return 'dropped'
     }
-    const ahead = seqDiff(seq, this.#highSeq)
+    const ahead = this.#reception.ahead(seq)
     const jump = tsDiff(rtpTs, this.#endTs)
     const dry = this.#end <= this.#read
     let at = this.#end + jump
@@ -214,10 +214,10 @@ export class JitterBuffer {
 
   /** A packet of the stream without audio (CN, telephone-event): its number counts, and no audio is expected for now. */
   quiet(seq: number, ssrc: number, nowMs: number): void {
-    if (ssrc !== this.#ssrc || this.#seen[seq & 255] === seq) return
+    if (ssrc !== this.#ssrc || this.#reception.isDuplicate(seq)) return
     this.#quiet = true
     this.quietPackets++
-    this.#count(seq)
+    this.#reception.count(seq)
     this.#lastPutMs = nowMs
   }
 
@@ -253,18 +253,12 @@ export class JitterBuffer {
   // ── Placing ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #start(seq: number, rtpTs: number, ssrc: number, samples: number): void {
-    if (this.started) {
-      this.#expectedBefore = this.expected
-      this.stats.restarts++
-    }
+    if (this.started) this.stats.restarts++
+    this.#reception.start(seq)
     this.#ssrc = ssrc
     this.#advance(Math.max(0, this.#end - this.#read))
     this.#end = this.#read
     this.#endTs = rtpTs
-    this.#seen.fill(NONE)
-    this.#baseSeq = this.#highSeq = seq
-    this.#cycles = 0
-    this.#lastTransitMs = NONE
     this.#packetSamples = samples
     this.#debt = 0
     this.#quiet = false
@@ -356,27 +350,12 @@ export class JitterBuffer {
     return 'dropped'
   }
 
-  #count(seq: number): void {
-    this.#seen[seq & 255] = seq
-    const ahead = seqDiff(seq, this.#highSeq)
-    if (ahead <= 0) return
-    if (seq < this.#highSeq) this.#cycles++
-    this.#highSeq = seq
-  }
-
   #accept(seq: number, rtpTs: number, samples: number, nowMs: number): void {
     this.stats.received++
-    this.#count(seq)
+    this.#reception.count(seq)
+    this.#reception.arrived(rtpTs, nowMs)
     this.#packetSamples = samples
     this.#lastPutMs = nowMs
-    // RFC 3550 A.8, in ms: the difference of relative transit times, smoothed. Timestamps wrap, so differences only.
-    const transitMs = nowMs - rtpTs / SAMPLES_PER_MS
-    if (this.#lastTransitMs !== NONE) {
-      const d = Math.abs(transitMs - this.#lastTransitMs)
-      if (d < 1000) this.#jitterMs += (d - this.#jitterMs) / 16
-      if (d < STEP_CHANGE_MS) this.#usualJitterMs += (d - this.#usualJitterMs) / 16
-    }
-    this.#lastTransitMs = transitMs
   }
 
   #measure(at: number, nowMs: number, nextTakeMs: number): void {
@@ -392,7 +371,8 @@ export class JitterBuffer {
     if (this.#quiet) {
       dst.fill(SILENCE[this.#law])
       const rest = Math.max(0, this.#end - this.#read)
-      for (let i = 0; i < rest; i++) if (this.#have[(this.#read + i) & MASK]) dst[i] = this.#ring[(this.#read + i) & MASK]
+      for (let i = 0; i < rest; i++)
+        if (this.#have[(this.#read + i) & MASK]) dst[i] = this.#ring[(this.#read + i) & MASK]
       this.#advance(rest)
       this.#debt += FRAME_SAMPLES - rest
       return 0
@@ -429,7 +409,7 @@ export class JitterBuffer {
   // Copies the frame at `read`, conceals what is not there. Returns the number of concealed samples.
   #copyInto(dst: Uint8Array): number {
     let missing = 0
-    for (let i = 0; i < FRAME_SAMPLES; ) {
+    for (let i = 0; i < FRAME_SAMPLES;) {
       const slot = (this.#read + i) & MASK
       if (this.#have[slot]) {
         dst[i++] = this.#ring[slot]

@@ -67,7 +67,8 @@ export class Latch {
       case 'idle':
         return 'stranger'
       case 'armed': {
-        if (host === this.#oldHost && port === this.#oldPort && !current && nowMs - this.#sinceMs < OLD_SOURCE_MS) return 'accept'
+        if (host === this.#oldHost && port === this.#oldPort && !current && nowMs - this.#sinceMs < OLD_SOURCE_MS)
+          return 'accept'
         this.#state = 'following'
         this.#sinceMs = nowMs
         this.#host = host

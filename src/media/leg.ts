@@ -9,7 +9,15 @@
  *
  * Knows nothing of calls, bots or SDP. Its methods never throw; callbacks come from packets and slots.
  */
-import { FRAME_MS, FRAME_SAMPLES, SAMPLES_PER_MS, SILENCE, type FrameSink, type FrameSource, type Law } from '../audio/flow.ts'
+import {
+  FRAME_MS,
+  FRAME_SAMPLES,
+  SAMPLES_PER_MS,
+  SILENCE,
+  type FrameSink,
+  type FrameSource,
+  type Law,
+} from '../audio/flow.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { RtpTransport } from '../rtp/socket.ts'
@@ -235,7 +243,12 @@ export class Leg {
 
   get #sending(): boolean {
     const r = this.#remote
-    return r !== undefined && (r.direction === 'sendrecv' || r.direction === 'sendonly') && r.port > 0 && r.host !== '0.0.0.0'
+    return (
+      r !== undefined &&
+      (r.direction === 'sendrecv' || r.direction === 'sendonly') &&
+      r.port > 0 &&
+      r.host !== '0.0.0.0'
+    )
   }
 
   // ── Slots ─────────────────────────────────────────────────────────────────────────────────────────────────────

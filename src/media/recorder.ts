@@ -28,7 +28,14 @@ const BUFFERS = 4
 /** The file functions that it needs; tests give one with a full disk. */
 export interface CaptureFiles {
   open(path: PathLike, flags: string, mode: number, done: (err: Error | null, fd: number) => void): void
-  write(fd: number, data: Buffer, offset: number, length: number, position: null, done: (err: Error | null, written: number) => void): void
+  write(
+    fd: number,
+    data: Buffer,
+    offset: number,
+    length: number,
+    position: null,
+    done: (err: Error | null, written: number) => void,
+  ): void
   close(fd: number, done: (err?: Error | null) => void): void
 }
 
@@ -182,7 +189,14 @@ export class Recorder {
     if (this.#busy || this.#fd < 0 || this.#state === 'failed' || this.#writing === this.#filling) return
     this.#busy = true
     const at = this.#offset
-    this.#files.write(this.#fd, this.#buffers[this.#writing], at, this.#lengths[this.#writing] - at, null, this.#written)
+    this.#files.write(
+      this.#fd,
+      this.#buffers[this.#writing],
+      at,
+      this.#lengths[this.#writing] - at,
+      null,
+      this.#written,
+    )
   }
 
   readonly #written = (err: Error | null, written: number): void => {

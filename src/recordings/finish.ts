@@ -87,7 +87,11 @@ async function finishedWav(path: string): Promise<FinishedRecording | undefined>
     const { bytesRead } = await file.read(head, 0, head.length, 0)
     const { size } = await stat(path)
     const format = readWavFormat(head.subarray(0, bytesRead), size)
-    return { path, durationMs: Math.round((format.dataBytes / (format.channels * 2) / format.rateHz) * 1000), bytes: size }
+    return {
+      path,
+      durationMs: Math.round((format.dataBytes / (format.channels * 2) / format.rateHz) * 1000),
+      bytes: size,
+    }
   } finally {
     await file.close()
   }
@@ -114,7 +118,7 @@ async function indexCapture(raw: FileHandle): Promise<Tracks> {
   // The process died before its first write: an empty recording, not a broken one.
   if (size < CAPTURE_HEADER_BYTES) return tracks
   if (readCaptureHeader(window.subarray(0, bytesRead)) === undefined) throw new Error('this file is no capture')
-  for (let at = CAPTURE_HEADER_BYTES; at + BLOCK_HEADER_BYTES <= size; ) {
+  for (let at = CAPTURE_HEADER_BYTES; at + BLOCK_HEADER_BYTES <= size;) {
     if (at + BLOCK_HEADER_BYTES > windowAt + bytesRead) {
       windowAt = at
       ;({ bytesRead } = await raw.read(window, 0, SCAN_BYTES, at))
@@ -136,7 +140,12 @@ function inOrder(pieces: Piece[]): Piece[] {
   for (const piece of pieces.sort((a, b) => a.position - b.position)) {
     const late = Math.max(0, end - piece.position)
     if (late >= piece.bytes) continue
-    out.push({ ...piece, position: piece.position + late, bytes: piece.bytes - late, fileOffset: piece.fileOffset + late })
+    out.push({
+      ...piece,
+      position: piece.position + late,
+      bytes: piece.bytes - late,
+      fileOffset: piece.fileOffset + late,
+    })
     end = piece.position + piece.bytes
   }
   return out

@@ -54,7 +54,14 @@ export function readRtp(header: RtpHeader, data: Uint8Array, length = data.lengt
 }
 
 /** Writes the 12 bytes at the start of `dst`: no CSRC, extension or padding. */
-export function writeRtp(dst: Uint8Array, payloadType: number, marker: boolean, seq: number, rtpTs: number, ssrc: number): void {
+export function writeRtp(
+  dst: Uint8Array,
+  payloadType: number,
+  marker: boolean,
+  seq: number,
+  rtpTs: number,
+  ssrc: number,
+): void {
   dst[0] = 0x80
   dst[1] = (marker ? 0x80 : 0) | payloadType
   dst[2] = seq >> 8

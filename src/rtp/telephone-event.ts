@@ -61,7 +61,8 @@ export class EventReader {
       event === this.#lastEvent &&
       ssrc === this.#lastSsrc &&
       !this.#lastEnded &&
-      (rtpTs === tsAdd(this.#lastTs, MAX_DURATION) || (this.#lastDuration > 0 && rtpTs === tsAdd(this.#lastTs, this.#lastDuration)))
+      (rtpTs === tsAdd(this.#lastTs, MAX_DURATION) ||
+        (this.#lastDuration > 0 && rtpTs === tsAdd(this.#lastTs, this.#lastDuration)))
     this.#remember(ssrc, rtpTs)
     this.#lastEvent = event
     this.#lastSsrc = ssrc

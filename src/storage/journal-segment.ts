@@ -59,6 +59,7 @@ const NEWLINE = 0x0a
 /** Reads whole lines from `offset` on: about `maxBytes` of them, at least one, none past `limit`. */
 export async function readSegment(path: string, offset: number, limit: number, maxBytes: number): Promise<SegmentPart> {
   const part: SegmentPart = { events: [], endOffset: offset, damaged: 0 }
+  if (offset >= limit) return part
   const file = await open(path, 'r')
   try {
     let wanted = maxBytes

@@ -102,14 +102,15 @@ export class FileJournal implements Journal {
       const end = this.end
       const path = segmentPath(this.#options.dir, at.segment)
       const limit = at.segment === end.segment ? end.offset : await sizeOf(path)
-      const part = await readSegment(path, at.offset, limit, READ_BYTES)
+      if (limit === undefined) this.#options.log.error({ segment: at.segment }, 'journal file is missing')
+      const part = await readSegment(path, at.offset, limit ?? 0, READ_BYTES)
       if (part.damaged) this.#options.log.error({ segment: at.segment, lines: part.damaged }, 'damaged journal lines skipped')
       const next = { segment: at.segment, offset: part.endOffset }
       if (part.events.length) yield { events: part.events, next }
       if (part.endOffset > at.offset) at = next
       else {
         if (at.segment >= end.segment) return
-        if (limit > at.offset) this.#options.log.warn({ segment: at.segment, bytes: limit - at.offset }, 'journal ends in a torn line')
+        if (limit !== undefined && limit > at.offset) this.#options.log.warn({ segment: at.segment, bytes: limit - at.offset }, 'journal ends in a torn line')
         at = { segment: at.segment + 1, offset: 0 }
         yield { events: [], next: at }
       }
@@ -181,6 +182,11 @@ async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
   }
 }
 
-async function sizeOf(path: string): Promise<number> {
-  return (await stat(path)).size
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw err
+  }
 }

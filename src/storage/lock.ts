@@ -102,6 +102,7 @@ function isAlive(owner: Owner): boolean {
     if ((err as NodeJS.ErrnoException).code !== 'EPERM') return false
   }
   const started = startOf(owner.pid)
+  if (started === 'dead') return false
   return started === '' || owner.started === '' || started === owner.started
 }
 
@@ -109,8 +110,10 @@ function startOf(pid: number): string {
   try {
     // proc(5): field 22 is the start time; the second field may hold spaces, so count from its closing parenthesis.
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${ticks}`
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    // Dead, but its parent has not asked for it yet (or never will, in a container without init).
+    if (fields[0] === 'Z' || fields[0] === 'X') return 'dead'
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${fields[19]}`
   } catch {
     return '' // Not Linux: the pid alone decides.
   }

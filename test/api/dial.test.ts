@@ -59,7 +59,7 @@ describe('dialLater', () => {
     const scheduled = await dialLater(core, ctx, dial({ id: 'bot-1' }), NOW_MS + 60_000)
     expect(JSON.stringify(scheduled.payload)).not.toContain('of-the-bot')
     await core.bots.update(ctx, 'bot-1', { url: 'wss://moved.example.com/' })
-    await dialScheduled(core, JSON.parse(JSON.stringify(scheduled)))
+    await dialScheduled(core, JSON.parse(JSON.stringify(scheduled)) as typeof scheduled)
     expect(core.placed[0]).toMatchObject({
       to: '+919876543210',
       scheduledForMs: NOW_MS + 60_000,

@@ -223,9 +223,9 @@ describe('a scheduled call', () => {
     const { logid, call_id } = (await dial({}, when)).json<{ logid: number; call_id: string }>()
     const status = async (): Promise<unknown> =>
       (await app.inject({ url: `/api/get_call_status?logid=${logid}`, headers: bearer(KEYS.acme) })).json()
-    expect(await status()).toEqual({
+    expect(await status()).toMatchObject({
       status: true,
-      data: expect.objectContaining({
+      data: {
         logid,
         call_id,
         call_status: 'scheduled',
@@ -233,7 +233,7 @@ describe('a scheduled call', () => {
         did_no: '+911143104567',
         call_time: '2026-05-12 09:00:00',
         call_duration: null,
-      }),
+      },
     })
     core.scheduled[0].status = 'missed'
     expect(await status()).toMatchObject({ data: { call_status: 'failed' } })

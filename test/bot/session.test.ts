@@ -36,7 +36,7 @@ function planOf(url: string, more: Partial<SessionPlan> = {}): SessionPlan {
 
 function sessionTo(plan: SessionPlan, options: { state?: CallState; clock?: Clock; digits?: boolean } = {}) {
   const told: Told[] = []
-  let waiting: (() => void)[] = []
+  const waiting: (() => void)[] = []
   const tell = (what: string, more: Record<string, unknown> = {}): void => {
     told.push({ what, ...more })
     for (const w of waiting.splice(0)) w()

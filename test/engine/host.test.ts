@@ -11,7 +11,10 @@ import { until } from '../helpers/until.ts'
 import { Phone, speech } from './phone.ts'
 
 const STOP = { reason: 'caller_hangup', sipStatus: 200, q850: 16 }
-let nextBase = 40_000 + Math.floor(process.pid % 200) * 40
+// Exactness holds while no packet is late; on a machine that stalls for 100 ms one is.
+const REAL_TIME = { retry: 2 }
+// Below the ephemeral range, where other programs' sockets come and go.
+let nextBase = 10_000 + (process.pid % 50) * 100
 
 async function engineOf(workers: number) {
   const recordingsDir = mkdtempSync(join(tmpdir(), 'trunkline-engine-'))
@@ -26,7 +29,7 @@ async function engineOf(workers: number) {
     egress: { allowInsecure: true },
   })
   const events: MediaEvent[] = []
-  let waiting: (() => void)[] = []
+  const waiting: (() => void)[] = []
   host.onEvent((e) => {
     events.push(e)
     for (const w of waiting.splice(0)) w()
@@ -193,7 +196,7 @@ describe.each([
     expect((await host.stats()).recordings).toBe(0)
   })
 
-  it('bridges two legs untouched, parts the bot meanwhile and gives it back', async () => {
+  it('bridges two legs untouched, parts the bot meanwhile and gives it back', REAL_TIME, async () => {
     const { host, on } = await engineOf(workers)
     const bot = await botOf()
     const [a, b] = [await phone(), await phone()]
@@ -241,15 +244,36 @@ describe.each([
     expect(stats).toMatchObject({ legs: 0, botSockets: 0, recordings: 0 })
   })
 
+  it('ends one leg by a fault of its own and lets the others go on', async () => {
+    const { host, on, events } = await engineOf(workers)
+    const caller = await phone()
+    const bad = await host.open('c1.1')
+    await host.open('c2.1')
+    host.connect('c2.1', caller.remote())
+    expect(bad.port).toBeGreaterThan(0)
+    // A plan that no checked caller would send: the bot session throws while it is made.
+    host.attachBot('c1.1', { url: 'ws://x/' } as unknown as BotPlan)
+    await on('crashed', 'c1.1')
+    await on('closed', 'c1.1')
+    const before = caller.packets.length
+    await caller.until(() => caller.packets.length >= before + 5)
+    expect(events.some((e) => e.legId === 'c2.1')).toBe(false)
+    expect(await host.stats()).toMatchObject({ legs: 1, botSockets: 0 })
+  })
+
   it('refuses a leg when the ports are used up, and an unknown leg is nobody', async () => {
     const { host } = await engineOf(workers)
-    const ids = Array.from({ length: 100 }, (_, i) => `c${i}.1`)
-    for (const id of ids) await host.open(id)
-    await expect(host.open('more.1')).rejects.toMatchObject({ code: 'CAPACITY' })
+    let opened = 0
+    const fill = async (): Promise<never> => {
+      for (;;) await host.open(`c${opened}.1`).then(() => opened++)
+    }
+    await expect(fill()).rejects.toMatchObject({ code: 'CAPACITY' })
+    // A hundred pairs, less what other programs hold.
+    expect(opened).toBeGreaterThan(80)
     await expect(host.open('c1.1')).rejects.toMatchObject({ code: 'CONFLICT' })
     host.callAnswered('nobody.1')
     host.close('nobody.1', STOP)
-    expect((await host.stats()).legs).toBe(100)
+    expect((await host.stats()).legs).toBe(opened)
   })
 })
 

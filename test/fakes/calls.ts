@@ -11,7 +11,7 @@ import type {
   Signaling,
   SignalingEvent,
 } from '../../src/calls/ports.ts'
-import { BOT_DEFAULTS } from '../../src/calls/bot-plan.ts'
+import { botSettingsFrom } from '../../src/bots/bot.ts'
 import { CallService } from '../../src/calls/service.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { FakeClock } from './clock.ts'
@@ -68,7 +68,10 @@ export class FakeMedia extends Recorded<MediaEvent> implements MediaPlane {
   close = (...a: unknown[]): void => this.do('close', ...a)
 }
 
-export const ECHO_BOT: BotSettings = { ...BOT_DEFAULTS, id: 'bot-1', name: 'echo', url: 'ws://127.0.0.1:9/bot?key=s' }
+export const ECHO_BOT: BotSettings = {
+  ...botSettingsFrom({ name: 'echo', url: 'ws://127.0.0.1:9/bot?key=s', record: true }),
+  id: 'bot-1',
+}
 
 /** A call service in a world of fakes. */
 export function callWorld(options: { bot?: Partial<BotSettings>; maxCalls?: number } = {}) {

@@ -43,11 +43,13 @@ export class FakeRtpSocket implements RtpTransport {
   }
 
   sendRtp(data: Buffer, length: number): void {
-    if (this.keep) this.#push({ kind: 'rtp', data: Buffer.from(data.subarray(0, length)), host: this.#host, port: this.#rtpPort })
+    if (this.keep)
+      this.#push({ kind: 'rtp', data: Buffer.from(data.subarray(0, length)), host: this.#host, port: this.#rtpPort })
   }
 
   sendRtcp(data: Buffer, length: number): void {
-    if (this.keep) this.#push({ kind: 'rtcp', data: Buffer.from(data.subarray(0, length)), host: this.#host, port: this.#rtcpPort })
+    if (this.keep)
+      this.#push({ kind: 'rtcp', data: Buffer.from(data.subarray(0, length)), host: this.#host, port: this.#rtcpPort })
   }
 
   #push(datagram: SentDatagram): void {

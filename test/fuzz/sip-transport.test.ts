@@ -23,7 +23,7 @@ it('answers a normal request after the torture corpus and thousands of mutations
   const ask = (protocol: 'udp' | 'tcp'): Promise<number> =>
     new Promise((resolve, reject) => {
       const flow = normal.flowTo(protocol, host, transports.localPort)
-      client.request(makeRequest('OPTIONS'), flow, {
+      client.request(makeRequest('OPTIONS', { callId: protocol }), flow, {
         response: (response) => resolve(response.status),
         timeout: () => reject(new Error('timeout')),
         transportError: reject,

@@ -12,7 +12,14 @@ export function seeded(seed: number): () => number {
   }
 }
 
-export function rtpPacket(payloadType: number, seq: number, rtpTs: number, ssrc: number, payload: Uint8Array, marker = false): Buffer {
+export function rtpPacket(
+  payloadType: number,
+  seq: number,
+  rtpTs: number,
+  ssrc: number,
+  payload: Uint8Array,
+  marker = false,
+): Buffer {
   const packet = Buffer.alloc(12 + payload.length)
   writeRtp(packet, payloadType, marker, seq, rtpTs, ssrc)
   packet.set(payload, 12)
@@ -46,7 +53,14 @@ export class RtpStream {
   }
 
   event(event: number, duration: number, end: boolean, payloadType = 101, marker = false): Buffer {
-    const packet = rtpPacket(payloadType, this.seq, this.rtpTs, this.ssrc, Uint8Array.of(event, (end ? 0x80 : 0) | 10, duration >> 8, duration & 0xff), marker)
+    const packet = rtpPacket(
+      payloadType,
+      this.seq,
+      this.rtpTs,
+      this.ssrc,
+      Uint8Array.of(event, (end ? 0x80 : 0) | 10, duration >> 8, duration & 0xff),
+      marker,
+    )
     this.seq = seqAdd(this.seq, 1)
     return packet
   }
@@ -64,7 +78,14 @@ export interface ParsedRtp {
 export function parseRtp(data: Buffer): ParsedRtp {
   const h = new RtpHeader()
   if (!readRtp(h, data)) throw new Error('not RTP')
-  return { payloadType: h.payloadType, marker: h.marker, seq: h.seq, rtpTs: h.rtpTs, ssrc: h.ssrc, payload: data.subarray(h.payloadAt, h.payloadEnd) }
+  return {
+    payloadType: h.payloadType,
+    marker: h.marker,
+    seq: h.seq,
+    rtpTs: h.rtpTs,
+    ssrc: h.ssrc,
+    payload: data.subarray(h.payloadAt, h.payloadEnd),
+  }
 }
 
 /** Speech-like noise: voiced bursts with pauses between, so that silence, pitch and change all occur. */
@@ -80,7 +101,11 @@ export function speechLike(durationMs: number, seed = 1): Int16Array {
       const t = i / 8000
       const envelope = Math.sin((Math.PI * i) / spoken)
       const wobble = 1 + 0.1 * Math.sin(2 * Math.PI * 5 * t)
-      pcm[at] = envelope * (5000 * Math.sin(2 * Math.PI * pitch * wobble * t) + 3000 * Math.sin(2 * Math.PI * formant * t) + 1200 * (random() - 0.5))
+      pcm[at] =
+        envelope *
+        (5000 * Math.sin(2 * Math.PI * pitch * wobble * t) +
+          3000 * Math.sin(2 * Math.PI * formant * t) +
+          1200 * (random() - 0.5))
     }
     at += 800 + Math.floor(random() * 1600)
   }

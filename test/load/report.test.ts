@@ -89,7 +89,7 @@ describe('the report', () => {
     calls: 100, failures: 1, seconds: 20, dialect: 'native-binary', recording: true, workers: 1,
     cpuPercentPerCall: 0.31, floor: { c: null, node: 0.4 }, ratioToFloor: 0.775,
     upMs: { p50: 21.2, p99: 24, p999: 30 }, downMs: null, upBeyondMs: null, downBeyondMs: null, interArrivalMs: null,
-    lostFrames: 2, lateFrames: 3, framesSent: 1000, setupMs: null, ringMs: null, rssMb: null, rssBaseMb: null,
+    lostFrames: 2, lateFrames: 3, framesSent: 1000, packetsPerSecond: { sent: 50, heard: 49.9, returned: 50 }, setupMs: null, ringMs: null, rssMb: null, rssBaseMb: null,
     gcMaxMs: null, loopDelayMs: { control: null, media: null },
     generator: { worstLateMs: 3, skippedMs: 0, cpuPercent: 60 }, problems: { '486 Busy Here': 1 },
   } // prettier-ignore

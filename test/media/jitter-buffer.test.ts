@@ -239,7 +239,12 @@ describe('JitterBuffer', () => {
       for (let i = 0; i < 500; i++) {
         b.until(b.nowMs + random() * 30)
         const payload = new Uint8Array(1 + Math.floor(random() * 600)).fill(i)
-        b.put(Math.floor(random() * 65_536), Math.floor(random() < 0.7 ? i * 160 : random() * 2 ** 32), payload, random() < 0.9 ? 1 : 2)
+        b.put(
+          Math.floor(random() * 65_536),
+          Math.floor(random() < 0.7 ? i * 160 : random() * 2 ** 32),
+          payload,
+          random() < 0.9 ? 1 : 2,
+        )
         if (random() < 0.05) b.buffer.setLaw(random() < 0.5 ? 'pcma' : 'pcmu')
       }
       if (b.nextTakeMs !== Infinity) expect(b.out.length).toBe(b.lost.length * 160)

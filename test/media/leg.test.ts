@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { correlate } from '../../src/audio/correlate.ts'
 import { decodeInto, encodeInto } from '../../src/audio/g711.ts'
@@ -191,8 +192,6 @@ describe('receiving', () => {
     clock.advance(2000)
     expect(ear.lost.length).toBe(100)
     expect(ear.bytes.every((b) => b === 0xff)).toBe(true)
-    const stream = new RtpStream()
-    return stream
   })
 
   it.each(['pcmu', 'pcma'] as const)('passes every byte untouched from far end to echo and back (%s)', (codec) => {
@@ -210,7 +209,7 @@ describe('receiving', () => {
     clock.advance(200)
     const heard = Buffer.concat(rtp().map((p) => p.payload))
     expect(heard.indexOf(Buffer.from(speech))).toBeGreaterThanOrEqual(0)
-    expect(leg.stats()).toMatchObject({ rxPackets: 200, rxLost: 0, concealedFrames: expect.any(Number) })
+    expect(leg.stats()).toMatchObject({ rxPackets: 200, rxLost: 0 })
   })
 
   it.each([10, 20, 30, 40, 50, 60])('re-frames packets of %i ms without losing or adding a byte', (ptimeMs) => {
@@ -323,7 +322,7 @@ describe('receiving', () => {
     expect(scores.length).toBeGreaterThan(40)
     const mean = scores.reduce((a, b) => a + b, 0) / scores.length
     expect(mean).toBeGreaterThan(0.9)
-    expect(scores.filter((s) => s >= 0.9).length / scores.length).toBeGreaterThan(0.85)
+    expect(scores.filter((s) => s >= 0.9).length / scores.length).toBeGreaterThan(0.95)
     expect(ear.lost.length).toBe(Math.floor((clock.now() - startMs) / 20))
   })
 
@@ -508,7 +507,7 @@ describe('timeouts and RTCP', () => {
     const { clock, socket, leg, playout } = setUp()
     clock.advance(21_000)
     const reports = socket.take('rtcp')
-    expect(reports.length).toBe(4)
+    expect([4, 5]).toContain(reports.length)
     expect(reports.every((r) => r[1] === 200)).toBe(true)
     await leg.close()
     await leg.close()
@@ -562,6 +561,21 @@ describe('digits', () => {
     for (let i = 0; i < 3; i++) socket.receive(stream.event(7, 800, true, 119), HOST, 5000)
     clock.advance(100)
     expect(digits).toEqual(['7'])
+  })
+
+  it('hears the digit of a stream of its own that starts with duration 0, as sipp plays them', () => {
+    const { socket, digits, clock, leg } = setUp()
+    const file = new URL('../../fixtures/rtp/dtmf-own-ssrc.json', import.meta.url)
+    const { packets } = JSON.parse(readFileSync(file, 'utf8')) as { packets: { atMs: number; hex: string }[] }
+    let nowMs = 0
+    for (const { atMs, hex } of packets) {
+      clock.advance(atMs - nowMs)
+      nowMs = atMs
+      socket.receive(Buffer.from(hex, 'hex'), HOST, 5000)
+    }
+    clock.advance(100)
+    expect(digits).toEqual(['1'])
+    expect(leg.stats()).toMatchObject({ rxLost: 0, malformed: 0, rxDropped: 0 })
   })
 
   it('plays silence, not concealment, while the peer sends an event, and does not gain delay', () => {

@@ -59,7 +59,7 @@ describe('Playout', () => {
     for (const m of all) {
       expect(m.turns.slice(-9).every((t) => t === 1)).toBe(true)
       expect((m.at.at(-1) as number) % 20).toBe(m.at[0] % 20)
-      expect(m.turns.reduce((a, b) => a + b, 0)).toBe((m.at.at(-1) as number - m.at[0]) / 20 + 1)
+      expect(m.turns.reduce((a, b) => a + b, 0)).toBe(((m.at.at(-1) as number) - m.at[0]) / 20 + 1)
     }
     expect(playout.maxLatenessMs).toBe(0)
   })

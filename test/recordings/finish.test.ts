@@ -127,7 +127,12 @@ describe('a recording', () => {
   it('reports a directory that it cannot write to', async () => {
     await writeFile(join(dir, 'file'), 'x')
     const errors: Error[] = []
-    const recorder = new Recorder({ dir: join(dir, 'file'), recordingId: 'r', clock: new FakeClock(), onError: (err) => errors.push(err) })
+    const recorder = new Recorder({
+      dir: join(dir, 'file'),
+      recordingId: 'r',
+      clock: new FakeClock(),
+      onError: (err) => errors.push(err),
+    })
     recorder.rx(0, frame(1), 'pcmu')
     await recorder.close()
     expect(errors.length).toBe(1)

@@ -17,11 +17,25 @@ const WALL = Date.UTC(2026, 0, 1)
 describe('RTCP', () => {
   it('reads its own compound of SR, SDES and BYE', () => {
     const dst = Buffer.alloc(256)
-    const n = writeRtcp(dst, 0xbeef, 'abcdef', { wallMs: WALL, rtpTs: 160, packets: 3, payloadBytes: 480 }, block(), true)
+    const n = writeRtcp(
+      dst,
+      0xbeef,
+      'abcdef',
+      { wallMs: WALL, rtpTs: 160, packets: 3, payloadBytes: 480 },
+      block(),
+      true,
+    )
     expect(n % 4).toBe(0)
     const report = new RtcpReport()
     expect(readRtcp(report, dst.subarray(0, n), 0xcafe)).toBe(true)
-    expect(report).toMatchObject({ srMiddle: ntpMiddle(WALL), bye: true, aboutUs: true, fractionLost: 12, cumulativeLost: -3, jitter: 80 })
+    expect(report).toMatchObject({
+      srMiddle: ntpMiddle(WALL),
+      bye: true,
+      aboutUs: true,
+      fractionLost: 12,
+      cumulativeLost: -3,
+      jitter: 80,
+    })
     expect(dst.readUInt32BE(8) - 2_208_988_800).toBe(WALL / 1000)
   })
 

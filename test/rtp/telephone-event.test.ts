@@ -7,21 +7,102 @@ const payload = (event: number, duration: number, end = false): Uint8Array =>
 /** [event, duration, end, timestamp, ssrc] per packet; returns the digits told. */
 function heard(packets: [number, number, boolean, number, number?][]): string {
   const reader = new EventReader()
-  return packets.map(([event, duration, end, ts, ssrc]) => reader.read(payload(event, duration, end), 0, 4, ts, ssrc ?? 1)?.digit ?? '').join('')
+  return packets
+    .map(
+      ([event, duration, end, ts, ssrc]) =>
+        reader.read(payload(event, duration, end), 0, 4, ts, ssrc ?? 1)?.digit ?? '',
+    )
+    .join('')
 }
 
 describe('EventReader', () => {
   it.each<[string, string, [number, number, boolean, number, number?][]]>([
-    ['reports at the first packet, once', '1', [[1, 160, false, 10], [1, 320, false, 10], [1, 480, true, 10], [1, 480, true, 10], [1, 480, true, 10]]],
+    [
+      'reports at the first packet, once',
+      '1',
+      [
+        [1, 160, false, 10],
+        [1, 320, false, 10],
+        [1, 480, true, 10],
+        [1, 480, true, 10],
+        [1, 480, true, 10],
+      ],
+    ],
     ['accepts an end alone', '9', [[9, 800, true, 10]]],
-    ['accepts a first packet of duration 0', '#', [[11, 0, false, 10], [11, 160, true, 10]]],
-    ['hears the same key twice by its timestamp', '55', [[5, 160, false, 10], [5, 160, true, 10], [5, 160, false, 2000], [5, 160, true, 2000]]],
-    ['ignores a late repeat of an earlier key', '12', [[1, 160, true, 10], [2, 160, false, 2000], [1, 160, true, 10], [2, 320, true, 2000]]],
-    ['ignores flash and tones', '', [[16, 160, false, 10], [32, 160, false, 10], [255, 0, true, 99]]],
-    ['hears A to D and *', 'ABCD*', [[12, 1, true, 1], [13, 1, true, 2], [14, 1, true, 3], [15, 1, true, 4], [10, 1, true, 5]]],
-    ['takes segments of a long press for one', '4', [[4, 65_000, false, 10], [4, 0xffff, false, 10], [4, 160, false, 10 + 0xffff], [4, 320, true, 10 + 0xffff]]],
-    ['knows segments over the wrap of the timestamp', '4', [[4, 0xffff, false, 0xffff_fff0], [4, 160, true, (0xffff_fff0 + 0xffff) >>> 0]]],
-    ['tells apart two streams with the same timestamp', '33', [[3, 160, true, 10, 1], [3, 160, true, 10, 2]]],
+    [
+      'accepts a first packet of duration 0',
+      '#',
+      [
+        [11, 0, false, 10],
+        [11, 160, true, 10],
+      ],
+    ],
+    [
+      'hears the same key twice by its timestamp',
+      '55',
+      [
+        [5, 160, false, 10],
+        [5, 160, true, 10],
+        [5, 160, false, 2000],
+        [5, 160, true, 2000],
+      ],
+    ],
+    [
+      'ignores a late repeat of an earlier key',
+      '12',
+      [
+        [1, 160, true, 10],
+        [2, 160, false, 2000],
+        [1, 160, true, 10],
+        [2, 320, true, 2000],
+      ],
+    ],
+    [
+      'ignores flash and tones',
+      '',
+      [
+        [16, 160, false, 10],
+        [32, 160, false, 10],
+        [255, 0, true, 99],
+      ],
+    ],
+    [
+      'hears A to D and *',
+      'ABCD*',
+      [
+        [12, 1, true, 1],
+        [13, 1, true, 2],
+        [14, 1, true, 3],
+        [15, 1, true, 4],
+        [10, 1, true, 5],
+      ],
+    ],
+    [
+      'takes segments of a long press for one',
+      '4',
+      [
+        [4, 65_000, false, 10],
+        [4, 0xffff, false, 10],
+        [4, 160, false, 10 + 0xffff],
+        [4, 320, true, 10 + 0xffff],
+      ],
+    ],
+    [
+      'knows segments over the wrap of the timestamp',
+      '4',
+      [
+        [4, 0xffff, false, 0xffff_fff0],
+        [4, 160, true, (0xffff_fff0 + 0xffff) >>> 0],
+      ],
+    ],
+    [
+      'tells apart two streams with the same timestamp',
+      '33',
+      [
+        [3, 160, true, 10, 1],
+        [3, 160, true, 10, 2],
+      ],
+    ],
   ])('%s', (_, digits, packets) => {
     expect(heard(packets)).toBe(digits)
   })

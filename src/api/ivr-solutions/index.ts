@@ -1,18 +1,14 @@
-import formbody from '@fastify/formbody'
-import multipart from '@fastify/multipart'
 import type { FastifyPluginAsync } from 'fastify'
 import { authenticate, bearerOf, bodyKeyOf, queryKeyOf } from '../keys.ts'
 import { addRows, type Row } from '../route.ts'
 import type { FacadeWorld } from '../server.ts'
 import { validatorCompiler } from '../validation.ts'
+import { addFormBodies } from './bodies.ts'
 import { callStatus } from './call-status.ts'
 import { errorHandler, notFound } from './errors.ts'
 import { voicebots } from './voicebots.ts'
 
 export const ivrSolutionsRows: readonly Row[] = [...voicebots, ...callStatus]
-
-// Plain fields only: no route takes a file. (RELIABILITY B6)
-const MULTIPART_LIMITS = { files: 0, fields: 40, parts: 40, fieldSize: 64 * 1024, fieldNameSize: 100, headerPairs: 20 }
 
 /**
  * IVR Solutions (https://api.ivrsolutions.in/docs/openapi). Clients send JSON, urlencoded and multipart bodies, the
@@ -24,8 +20,7 @@ export const ivrSolutions =
     app.setErrorHandler(errorHandler(core))
     app.setNotFoundHandler(notFound)
     app.setValidatorCompiler(validatorCompiler('lenient'))
-    await app.register(formbody)
-    await app.register(multipart, { attachFieldsToBody: 'keyValues', limits: MULTIPART_LIMITS })
+    await addFormBodies(app)
     addRows(app, ivrSolutionsRows, {
       core,
       limits,

@@ -70,7 +70,7 @@ export function dialFrom(input: DialByAiVoicebot, core: Pick<Core, 'numbers'>, b
   const { customer_no, ai_agent_ext, sip_url, timezone } = input
   if (sip_url !== undefined && !/^sips?:[^\s<>"\\\x00-\x1f\x7f]+$/i.test(sip_url))
     throw new DomainError('INVALID', 'sip_url must be a SIP URI', { field: 'sip_url' })
-  if (ai_agent_ext !== undefined && !/^[\w.*#+-]+$/.test(ai_agent_ext))
+  if (ai_agent_ext !== undefined && !/^[0-9*#]{2,20}$/.test(ai_agent_ext))
     throw new DomainError('INVALID', 'ai_agent_ext must be an extension', { field: 'ai_agent_ext' })
   return {
     to: e164(core, customer_no, 'customer_no'),
@@ -87,8 +87,8 @@ export function dialFrom(input: DialByAiVoicebot, core: Pick<Core, 'numbers'>, b
     startFacts: present({ customer_no, ai_agent_ext, timezone }),
     connectAfterAnswer: input.connect_ws_after_answer ?? false,
     ringTimeoutMs: RING_MS,
-    // A human agent goes before a SIP target: the extension is what "hybrid routing" names.
-    defaultTarget: ai_agent_ext === undefined ? sip_url : `ext:${ai_agent_ext}`,
+    // An extension is known to the PBX behind the trunk alone: it is dialled there as it is.
+    defaultTarget: sip_url ?? ai_agent_ext,
   }
 }
 

@@ -72,8 +72,8 @@ const audio: Read = (m) => {
   const media = inner(m, 'media')
   let encoding: Encoding | undefined
   if (format) encoding = encodingOf(format.encoding ?? format.type, format.sample_rate ?? format.rate)
-  else if (media.contentType !== undefined)
-    encoding = encodingOf(String(media.contentType).split(';')[0], media.sampleRate)
+  else if (typeof media.contentType === 'string')
+    encoding = encodingOf(media.contentType.split(';')[0], media.sampleRate)
   return { kind: 'audio', bytes: EMPTY, itemId: optionalWord(m.item_id, 'item_id'), encoding }
 }
 const EMPTY = new Uint8Array(0)

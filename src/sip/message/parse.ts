@@ -54,6 +54,8 @@ export function parseMessage(data: Buffer): ParseResult {
   let start = 0
   while (start < data.length && (data[start] === 0x0d || data[start] === 0x0a)) start++
   if (start === data.length) return { ok: false, status: 400, reason: 'Empty' }
+  // Both start lines begin with a token: noise costs nothing more than this.
+  if (data[start] <= 0x20 || data[start] >= 0x7f) return { ok: false, status: 400, reason: 'Not SIP' }
   const blank = data.indexOf(BLANK_LINE, start)
   const head = readText(data, start, blank < 0 ? data.length : blank)
   const bodyAt = blank < 0 ? data.length : blank + 4

@@ -44,13 +44,13 @@ describe('dialFrom', () => {
     })
   })
 
-  it('prefers did_num to did_no and an agent to a SIP target', () => {
+  it('prefers did_num to did_no and a SIP target to an extension', () => {
     const dial = dialFrom(
       { customer_no: '9876543210', did_num: '+911143104567', did_no: 'x', ai_agent_ext: '2101', sip_url: 'sip:a@b' },
       core,
       'bot-1',
     )
-    expect(dial).toMatchObject({ from: '+911143104567', defaultTarget: 'ext:2101', bot: { id: 'bot-1' } })
+    expect(dial).toMatchObject({ from: '+911143104567', defaultTarget: 'sip:a@b', bot: { id: 'bot-1' } })
   })
 
   it('stays whole through JSON, for a schedule', () => {

@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest'
+import { crossTable } from '../../src/audio/g711.ts'
+import { BridgeFeed } from '../../src/engine/bridge-feed.ts'
+
+const frame = (n: number): Uint8Array => new Uint8Array(160).fill(n)
+
+describe('BridgeFeed', () => {
+  it('passes bytes untouched when the laws agree, and by table when they do not', () => {
+    const feed = new BridgeFeed()
+    const all = Uint8Array.from({ length: 160 }, (_, i) => i + 90)
+    const out = new Uint8Array(160)
+    feed.frame(all, 'pcmu')
+    expect(feed.frameInto(out, 'pcmu')).toBe(true)
+    expect(out).toEqual(all)
+    feed.frame(all, 'pcmu')
+    feed.frameInto(out, 'pcma')
+    expect([...out]).toEqual([...all].map((b) => crossTable('pcmu', 'pcma')![b]))
+    expect(feed.frameInto(out, 'pcmu')).toBe(false)
+  })
+
+  it('drops the oldest when nobody takes it, and gives a delay that stays back within a second', () => {
+    const feed = new BridgeFeed()
+    const out = new Uint8Array(160)
+    for (let i = 0; i < 9; i++) feed.frame(frame(i), 'pcmu')
+    feed.frameInto(out, 'pcmu')
+    expect(out[0]).toBe(5)
+    for (let i = 9; i < 9 + 150; i++) {
+      feed.frame(frame(i), 'pcmu')
+      feed.frameInto(out, 'pcmu')
+    }
+    expect(out[0]).toBe(9 + 149)
+    expect(feed.stats.dropped).toBe(8)
+    expect(feed.frameInto(out, 'pcmu')).toBe(false)
+  })
+})
