@@ -1,11 +1,10 @@
 import { join, resolve } from 'node:path'
-import type { FastifyInstance } from 'fastify'
 import { applyBootstrap } from './accounts/bootstrap.ts'
 import { MemoryDirectory } from './accounts/directory.ts'
 import { AccountService } from './accounts/service.ts'
 import type { Core, Health } from './api/core.ts'
 import { dialScheduled } from './api/dial.ts'
-import { buildServer } from './api/server.ts'
+import { buildServer, type ApiServer } from './api/server.ts'
 import { BotService } from './bots/service.ts'
 import { noteLate } from './calls/late.ts'
 import { CallService } from './calls/service.ts'
@@ -206,7 +205,7 @@ function configurationServices(
   return { accounts, trunks, bots, numbers }
 }
 
-async function listenHttp(app: FastifyInstance, config: Config): Promise<string> {
+async function listenHttp(app: ApiServer, config: Config): Promise<string> {
   const address = await app.listen({ host: config.httpHost, port: config.httpPort })
   return address.replace('0.0.0.0', '127.0.0.1').replace('[::]', '127.0.0.1')
 }

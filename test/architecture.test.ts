@@ -46,7 +46,7 @@ const ONLY_IN: Record<string, RegExp> = {
   'ipaddr.js': /^(sip|egress)\//,
   typebox: /^(api|accounts|numbers|bots|trunks)\//,
   'node:dgram': /^(rtp|sip\/transport)\//,
-  'node:net': /^(sip\/transport|storage)\//,
+  'node:net': /^(sip\/transport|storage|egress|bot|load)\//, // outside of transport and storage: types and isIP only
   'node:worker_threads': /^(engine|storage)\//,
 }
 

@@ -11,8 +11,6 @@ import { until } from '../helpers/until.ts'
 import { Phone, speech } from './phone.ts'
 
 const STOP = { reason: 'caller_hangup', sipStatus: 200, q850: 16 }
-// Exactness holds while no packet is late; on a machine that stalls for 100 ms one is.
-const REAL_TIME = { retry: 2 }
 // Below the ephemeral range, where other programs' sockets come and go.
 let nextBase = 10_000 + (process.pid % 50) * 100
 
@@ -71,6 +69,23 @@ function planOf(url: string, transport: 'json' | 'binary' = 'json', more: Partia
   } // prettier-ignore
 }
 
+/** Which frames of `said` were heard, in the order in which they came, and how many that nobody said. */
+function inOrder(heard: Buffer, said: Uint8Array): { order: number[]; strangers: number } {
+  const order: number[] = []
+  let strangers = 0
+  for (let at = 0; at < heard.length; at += 160) {
+    let n = 0
+    while (
+      n * 160 < said.length &&
+      Buffer.compare(heard.subarray(at, at + 160), said.subarray(n * 160, n * 160 + 160)) !== 0
+    )
+      n++
+    if (n * 160 < said.length) order.push(n)
+    else strangers++
+  }
+  return { order, strangers }
+}
+
 describe.each([
   ['inline', 0],
   ['in a worker thread', 1],
@@ -89,14 +104,18 @@ describe.each([
       const said = speech(50)
       caller.talk(port, said)
       await on('firstPacket')
-      await caller.until(() => caller.heard().length >= said.length)
-      expect(Buffer.compare(caller.heard().subarray(0, said.length), said)).toBe(0)
+      await caller.until(() => caller.heard().includes(said.subarray(-160)))
+      const heard = inOrder(caller.heard(), said)
       const talk = await bot.conversation()
       host.close('c1.1', STOP)
       expect(await talk.ended()).toEqual({ code: 1000, reason: 'caller_hangup' })
-      expect(await on('closed')).toMatchObject({ stats: { rxLost: 0 } })
       const closed = await on('closed')
-      expect(closed.on === 'closed' && closed.stats.firstBotAudioMs).toBeGreaterThan(0)
+      expect(closed).toMatchObject({ stats: { rxLost: 0, firstBotAudioMs: expect.any(Number) as number } })
+      expect(heard.order).toEqual(Array.from({ length: 50 }, (_, i) => i))
+      // A machine that stalls makes packets late, and lateness is bridged by concealment: that alone may stand in between.
+      expect(heard.strangers).toBeLessThanOrEqual(
+        (closed as unknown as { stats: { concealedFrames: number } }).stats.concealedFrames,
+      )
     },
   )
 
@@ -196,7 +215,7 @@ describe.each([
     expect((await host.stats()).recordings).toBe(0)
   })
 
-  it('bridges two legs untouched, parts the bot meanwhile and gives it back', REAL_TIME, async () => {
+  it('bridges two legs untouched, parts the bot meanwhile and gives it back', async () => {
     const { host, on } = await engineOf(workers)
     const bot = await botOf()
     const [a, b] = [await phone(), await phone()]
@@ -211,10 +230,14 @@ describe.each([
     host.bridge('c1.1', 'c1.2')
     a.talk(legA.port, speech(40, 1))
     b.talk(legB.port, speech(40, 2))
-    await a.until(() => a.heard().length >= 30 * 160)
-    await b.until(() => b.heard().length >= 30 * 160)
-    expect(Buffer.from(speech(40, 2)).indexOf(a.heard().subarray(10 * 160, 25 * 160))).toBeGreaterThanOrEqual(0)
-    expect(Buffer.from(speech(40, 1)).indexOf(b.heard().subarray(10 * 160, 25 * 160))).toBeGreaterThanOrEqual(0)
+    for (const [who, said] of [
+      [a, speech(40, 2)],
+      [b, speech(40, 1)],
+    ] as const) {
+      await who.until(() => inOrder(who.heard(), said).order.length >= 30)
+      const { order } = inOrder(who.heard(), said)
+      expect(order).toEqual(order.toSorted((x, y) => x - y))
+    }
     expect(talk.of('media').length).toBe(0)
     a.press(legA.port, 4)
     await b.until(() => b.packets.some((p) => p.payloadType === 101 && p.payload[0] === 4))

@@ -44,10 +44,10 @@ export async function sipp(
     ],
     { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, TERM: 'xterm' } },
   ) // prettier-ignore
+  // It may not have bound its socket yet: the repeats of our INVITE bridge that.
+  child.once('spawn', () => more.started?.(port))
   let output = ''
   child.stdout.on('data', (d: Buffer) => {
-    // The first screen comes once the socket is bound.
-    if (!output) more.started?.(port)
     output = (output + d.toString('latin1')).slice(-6000)
   })
   child.stderr.on('data', (d: Buffer) => (output = (output + d.toString('latin1')).slice(-6000)))

@@ -13,7 +13,7 @@ import { silentLog } from '../../src/telemetry/log.ts'
 import { until } from '../helpers/until.ts'
 import { CallScript } from './calls-of-test.ts'
 
-describe('while the database is away', () => {
+describe('while the database is away', { timeout: 60_000 }, () => {
   it('events go to the journal and numbers are given; each call is there once, soon after it is back', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'trunkline-outage-'))
     const [clock, log] = [systemClock, silentLog]

@@ -9,7 +9,7 @@ const A = { accountId: 'a' }
 const B = { accountId: 'b' }
 const newId = (): string => uuidv7(systemClock.wallMs())
 
-describe.each(databases)('call records on $name', ({ home: newHome }) => {
+describe.each(databases)('call records on $name', { timeout: 60_000 }, ({ home: newHome }) => {
   let home: TestHome
   let storage: Storage
 
