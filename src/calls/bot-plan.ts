@@ -22,7 +22,6 @@ export function botPlan(call: Call, bot: BotSettings): BotPlan {
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     start: {
       call_id: record.id,
-      stream_id: call.first.id,
       account_id: record.accountId,
       voicechat_id: bot.publicNo === undefined ? undefined : String(bot.publicNo),
       direction: record.direction,

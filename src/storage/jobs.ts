@@ -6,7 +6,10 @@ import { createPool, type Database, type DatabaseTarget } from './database.ts'
 export interface JobOptions {
   /** At most one waiting job of a queue per key. */
   singletonKey?: string
-  /** The transaction that the job comes into being with. */
+  /**
+   * The transaction that the job comes into being with. The queue must be prepared: the embedded database is one
+   * session, so whoever holds a transaction and waits for another connection waits for ever.
+   */
   within?: Database
   /** Tries after the first one, each after a longer wait. */
   retryLimit?: number
@@ -17,6 +20,7 @@ export type JobHandler = (data: Record<string, unknown>) => Promise<void>
 const POLL_S = 1
 // A node that dies in the middle of a job gives it free after this.
 const EXPIRE_S = 60
+const NO_JOB = '00000000-0000-0000-0000-000000000000'
 const MAINTENANCE_TIMEOUT_MS = 60_000
 
 /**
@@ -27,7 +31,7 @@ export class Jobs {
   readonly #boss: PgBoss
   readonly #clock: Clock
   readonly #pool: ReturnType<typeof createPool>
-  readonly #queues = new Map<string, Promise<void>>()
+  readonly #prepared = new Set<string>()
 
   constructor(target: DatabaseTarget, clock: Clock, log: Log) {
     this.#clock = clock
@@ -62,7 +66,8 @@ export class Jobs {
 
   /** Runs the queue's handler with `data` at `whenMs` (wall clock) or soon after. Undefined: the singleton exists. */
   async at(queue: string, data: Record<string, unknown>, whenMs: number, options: JobOptions = {}): Promise<string | undefined> {
-    await this.#queue(queue)
+    if (!options.within) await this.prepare(queue)
+    else if (!this.#prepared.has(queue)) throw new Error(`queue ${queue} is not prepared`)
     const id = await this.#boss.send(queue, data, {
       // In seconds from now, so that the database's clock and ours need not agree.
       startAfter: Math.max(0, (whenMs - this.#clock.wallMs()) / 1000),
@@ -81,25 +86,23 @@ export class Jobs {
   }
 
   async work(queue: string, handler: JobHandler): Promise<void> {
-    await this.#queue(queue)
+    await this.prepare(queue)
     await this.#boss.work(queue, { pollingIntervalSeconds: POLL_S }, async ([job]: Job<Record<string, unknown>>[]) => {
       if (job) await handler(job.data)
     })
   }
 
-  async cancel(queue: string, id: string, within?: Database): Promise<void> {
-    await this.#queue(queue)
-    await this.#boss.cancel(queue, id, { db: within && fromKysely(within) })
+  async cancel(queue: string, id: string): Promise<void> {
+    await this.prepare(queue)
+    await this.#boss.cancel(queue, id)
   }
 
-  #queue(name: string): Promise<void> {
-    let made = this.#queues.get(name)
-    if (!made) {
-      made = this.#boss.createQueue(name)
-      this.#queues.set(name, made)
-      // A failure is met by whoever awaits it; the next caller tries again.
-      made.catch(() => this.#queues.delete(name))
-    }
-    return made
+  /** Makes the queue, and lets pg-boss load what it must know of it. */
+  async prepare(queue: string): Promise<void> {
+    if (this.#prepared.has(queue)) return
+    await this.#boss.createQueue(queue)
+    // createQueue drops the queue from pg-boss's cache; this look-up brings it back, so that `at` asks nothing.
+    await this.#boss.findJobs(queue, { id: NO_JOB })
+    this.#prepared.add(queue)
   }
 }

@@ -24,6 +24,7 @@ export class SqlScheduleStore implements ScheduleStore {
   }
 
   async insert(ctx: AccountContext, call: ScheduledCall, maxPending: number): Promise<void> {
+    await this.#jobs.prepare(QUEUE)
     await this.#db.transaction().execute(async (trx) => {
       const { pending } = await trx
         .selectFrom('scheduled_calls')

@@ -104,7 +104,7 @@ describe.each([
       const said = speech(50)
       caller.talk(port, said)
       await on('firstPacket')
-      await caller.until(() => caller.heard().includes(said.subarray(-160)))
+      await caller.until(() => caller.heard().includes(Buffer.from(said.subarray(-160))))
       const heard = inOrder(caller.heard(), said)
       const talk = await bot.conversation()
       host.close('c1.1', STOP)

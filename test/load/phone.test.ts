@@ -23,8 +23,18 @@ async function twoPhones(reaction: Reaction): Promise<{ caller: Phone; target: s
 
 describe('Phone', () => {
   it('calls another phone; speech arrives on both sides, keys too, and the hang-up', async () => {
-    const { caller, target, incoming } = await twoPhones({ do: 'answer', ringMs: 50, captureMs: 10_000 })
-    const call = await caller.call({ target, from: '+919800000001', captureMs: 10_000 })
+    // In order of arrival, not placed by time: what a stalled machine sends late is still what was said.
+    const [heardThere, heardBack]: Buffer[][] = [[], []]
+    const { caller, target, incoming } = await twoPhones({
+      do: 'answer',
+      ringMs: 50,
+      arrived: (payload) => heardThere.push(Buffer.from(payload)),
+    })
+    const call = await caller.call({
+      target,
+      from: '+919800000001',
+      arrived: (payload) => heardBack.push(Buffer.from(payload)),
+    })
     const other = await incoming
     await Promise.all([call.answered, other.answered])
     expect(call.times.ringingMs).toBeGreaterThanOrEqual(0)
@@ -35,8 +45,8 @@ describe('Phone', () => {
     call.hangup()
     const [end, otherEnd] = await Promise.all([call.ended, other.ended])
     expect([end.by, otherEnd.by]).toEqual(['us', 'peer'])
-    expect(correlate(pcmOf(other.media.heard()), pcmOf(there)).correlation).toBeGreaterThan(0.95)
-    expect(correlate(pcmOf(call.media.heard()), pcmOf(back)).correlation).toBeGreaterThan(0.95)
+    expect(correlate(pcmOf(Buffer.concat(heardThere)), pcmOf(there)).correlation).toBeGreaterThan(0.95)
+    expect(correlate(pcmOf(Buffer.concat(heardBack)), pcmOf(back)).correlation).toBeGreaterThan(0.95)
     expect(other.digits).toEqual(['5'])
     expect([call.media.stats.lost, other.media.stats.lost]).toEqual([0, 0])
   })

@@ -41,13 +41,25 @@ const freePort = (): Promise<number> =>
 async function phone(codec: 'PCMU' | 'PCMA', transport: 'udp' | 'tcp'): Promise<Baresip> {
   const [sipPort, ctrlPort] = [await freePort(), await freePort()]
   rtpFirst += 50
-  return Baresip.start({ dir: join(dir, `${codec}-${transport}-${sipPort}`), sipPort, ctrlPort, rtpFirst, toneHz: 440, codec, transport })
+  return Baresip.start({
+    dir: join(dir, `${codec}-${transport}-${sipPort}`),
+    sipPort,
+    ctrlPort,
+    rtpFirst,
+    toneHz: 440,
+    codec,
+    transport,
+  })
 }
 
-/** The tone's share of the power in a stretch of steady sound: 1 = nothing else is there. */
+/**
+ * The tone's share of the power, 1 = nothing else is there: the median over pieces of 100 ms, since a jitter buffer may
+ * shift the tone by a frame when the machine is late.
+ */
 function share(pcm: Int16Array, hz: number): number {
-  const middle = Math.floor(pcm.length / 2)
-  return toneShare(pcm, hz, 8000, middle - 2000, middle + 2000)
+  const shares: number[] = []
+  for (let at = 8000; at + 800 <= pcm.length - 800; at += 800) shares.push(toneShare(pcm, hz, 8000, at, at + 800))
+  return shares.sort((a, b) => a - b)[shares.length >> 1]
 }
 
 async function call(p: Baresip, transport: 'udp' | 'tcp') {

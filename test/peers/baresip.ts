@@ -127,7 +127,8 @@ ctrl_tcp_listen 127.0.0.1:${ctrlPort}
     if (past) return Promise.resolve(past)
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
-        () => reject(new Error(`baresip: no ${what} in ${limitMs} ms; saw ${JSON.stringify(this.events)}\n${this.output}`)),
+        () =>
+          reject(new Error(`baresip: no ${what} in ${limitMs} ms; saw ${JSON.stringify(this.events)}\n${this.output}`)),
         limitMs,
       )
       this.#waiting.push({

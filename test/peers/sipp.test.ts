@@ -99,7 +99,9 @@ describe('sipp calls us', () => {
         const given = request.headers.get('Authorization')
         const known = { username: 'alice', password: 'secret' }
         if (given && server.check(given, request.method, known, flow.remoteHost) === 'ok') return undefined
-        return { status: 401, headers: server.challenge(false, flow.remoteHost).map((v) => ['WWW-Authenticate', v]) }
+        // sipp reads the first challenge only and knows MD5 alone.
+        const md5 = server.challenge(false, flow.remoteHost).filter((v) => v.endsWith('MD5'))
+        return { status: 401, headers: md5.map((v) => ['WWW-Authenticate', v]) }
       },
     })
     passed(await sipp([to(), '-m', '1'], { scenario: 'digest-uac' }))
@@ -175,8 +177,10 @@ describe('we call sipp', () => {
     await start()
     let done: () => void = () => undefined
     const finished = new Promise<void>((resolve) => (done = resolve))
-    const run = sipp(['-sn', 'uas', '-lost', '20', '-m', '60'], {
+    // Without -m: a BYE that comes again after sipp has forgotten its call would count as one more.
+    const run = sipp(['-sn', 'uas', '-lost', '20'], {
       timeoutS: 90,
+      until: finished,
       started: (port) => {
         for (let i = 0; i < 60; i++) {
           const s = call(port)

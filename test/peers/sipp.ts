@@ -29,7 +29,13 @@ let mediaPort = 41_000
 /** Starts sipp and waits for its end. `own`: its SIP port, for UAS scenarios that we call. */
 export async function sipp(
   args: string[],
-  more: { port?: number; scenario?: string; started?: (port: number) => void; timeoutS?: number } = {},
+  more: {
+    port?: number
+    scenario?: string
+    started?: (port: number) => void
+    timeoutS?: number
+    until?: Promise<unknown>
+  } = {},
 ): Promise<SippRun> {
   const dir = mkdtempSync(join(tmpdir(), 'trunkline-sipp-'))
   const port = more.port ?? (await freePort())
@@ -51,6 +57,7 @@ export async function sipp(
     output = (output + d.toString('latin1')).slice(-6000)
   })
   child.stderr.on('data', (d: Buffer) => (output = (output + d.toString('latin1')).slice(-6000)))
+  void more.until?.then(() => child.kill('SIGKILL'))
   const code = await new Promise<number>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (c) => resolve(c ?? -1))

@@ -20,6 +20,9 @@ const HOLE = '~'
 const SCRATCH_BYTES = 16_384
 const MAX_MEMO_CHARS = 512
 
+// What the session says of itself: no fact of the call may stand in for it.
+const ENVELOPE = ['type', 'event', 'call_id', 'stream_id', 'seq', 'ts', 'version']
+
 const AUDIO_TYPES = new Set(['response.audio.delta', 'response.output_audio.delta', 'media', 'playAudio'])
 
 export class NativeDialect implements Dialect {
@@ -184,7 +187,7 @@ export class NativeDialect implements Dialect {
           {
             version: '1',
             stream_id: this.#options.streamId,
-            ...without(m.facts, ['call_id', 'seq', 'ts', 'type', 'event']),
+            ...without(m.facts, ENVELOPE),
             state: m.state,
             audio: wireAudio(m.audio),
             resume: null,

@@ -172,14 +172,22 @@ describe('messages to the bot', () => {
   })
 
   it('lets no fact of `start` replace the envelope', () => {
-    const facts = { call_id: 'evil', seq: 9, type: 'x', from: '+911', custom: { a: 1 }, limits: { max_call_s: 60 } }
+    const facts = {
+      call_id: 'evil',
+      stream_id: 'leg',
+      seq: 9,
+      type: 'x',
+      from: '+911',
+      custom: { a: 1 },
+      limits: { max_call_s: 60 },
+    }
     const audio = {
       input: { encoding: 'pcmu', sampleRate: 8000, frameMs: 20 },
       output: { encoding: 'pcm16', sampleRate: 8000, frameMs: 20 },
       transport: 'json',
     } as const
     expect(JSON.parse(make().encode({ kind: 'start', state: 'ringing', audio, facts, bufferMs: 5 }, 0))).toMatchObject({
-      type: 'start', call_id: 'c1', seq: 1, from: '+911', state: 'ringing', resume: null, limits: { buffer_ms: 5, max_call_s: 60 },
+      type: 'start', call_id: 'c1', stream_id: 's1', seq: 1, from: '+911', state: 'ringing', resume: null, limits: { buffer_ms: 5, max_call_s: 60 },
       audio: { input: { encoding: 'pcmu', sample_rate: 8000, frame_ms: 20 }, transport: 'json' },
     }) // prettier-ignore
   })
