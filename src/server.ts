@@ -133,6 +133,7 @@ export async function startServer(config: Config, clock: Clock, log: Log): Promi
       schedules,
       recordings,
       idempotency: storage.idempotency,
+      readGauges: () => engine.stats(),
       health: async () => health({ sip: listening, database: storage.ready(), draining }),
     }
     const app = await buildServer(core)

@@ -40,6 +40,8 @@ export interface Core {
   recordings: Pick<RecordingService, 'link' | 'open'>
   idempotency: IdempotencyStore
   health(): Promise<Health>
+  /** Brings the gauges up to date that others hold: called before each scrape. */
+  readGauges(): Promise<unknown>
 }
 
 export interface Health {

@@ -13,7 +13,8 @@ export function addHealth(app: FastifyInstance, core: Core): void {
     return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not_ready', checks })
   })
 
-  app.get('/metrics', route('health.metrics'), async (_request, reply) =>
-    reply.type(registry.contentType).send(await registry.metrics()),
-  )
+  app.get('/metrics', route('health.metrics'), async (_request, reply) => {
+    await core.readGauges()
+    return reply.type(registry.contentType).send(await registry.metrics())
+  })
 }

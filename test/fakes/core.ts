@@ -218,6 +218,7 @@ export async function fakeCore(options: { recordingsDir?: string; log?: Log } = 
       hangup: (_accountId, callId) => void hungUp.push(callId),
     },
     health: async () => ({ ready: true, checks: { database: 'ok', sip: 'ok' } }),
+    readGauges: async () => undefined,
     placed,
     hungUp,
     live,
