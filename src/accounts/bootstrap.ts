@@ -119,7 +119,11 @@ async function putAccount(accounts: AccountService, { id, name }: BootstrapAccou
   return true
 }
 
-async function putKey(accounts: AccountService, accountId: string, { key, name, rights }: BootstrapKey): Promise<boolean> {
+async function putKey(
+  accounts: AccountService,
+  accountId: string,
+  { key, name, rights }: BootstrapKey,
+): Promise<boolean> {
   const prefix = prefixOfKey(key)
   const known = (await accounts.listKeys({ accountId })).find((k) => k.prefix === prefix)
   // A key that was revoked stays so, whatever the file says.

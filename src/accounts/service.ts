@@ -63,7 +63,8 @@ export class AccountService {
 
   async create(input: { name: string; id?: string }): Promise<Account> {
     const name = input.name.trim()
-    if (!name || name.length > 200) throw new DomainError('INVALID', 'name must have 1 to 200 characters', { field: 'name' })
+    if (!name || name.length > 200)
+      throw new DomainError('INVALID', 'name must have 1 to 200 characters', { field: 'name' })
     const { clock, accounts } = this.#world
     const account: Account = { id: input.id ?? uuidv7(clock.wallMs()), name, createdAtMs: clock.wallMs() }
     await accounts.insert(account)

@@ -32,7 +32,7 @@ export class BotService {
   }
 
   async create(ctx: AccountContext, input: BotInput & { id?: string }): Promise<Bot> {
-    const { clock, store, changed } = this.#world
+    const { clock, store } = this.#world
     const { id, ...fields } = input
     const bot = await store.insert(ctx, {
       ...this.settings(fields),
@@ -40,7 +40,7 @@ export class BotService {
       accountId: ctx.accountId,
       createdAtMs: clock.wallMs(),
     })
-    await changed()
+    await this.#world.changed()
     return bot
   }
 

@@ -62,6 +62,8 @@ interface Seat {
   readonly options: WorkerOptions
   readonly legs: Set<LegId>
   readonly pending: Map<number, Pending>
+  /** Commands of this turn, not yet posted. */
+  readonly outbox: Command[]
   thread: Worker | undefined
   inline: MediaWorker | undefined
   alive: boolean
@@ -91,6 +93,7 @@ export class EngineHost implements MediaPlane {
       },
       legs: new Set<LegId>(),
       pending: new Map<number, Pending>(),
+      outbox: [],
       thread: undefined,
       inline: undefined,
       alive: false,
@@ -218,7 +221,7 @@ export class EngineHost implements MediaPlane {
 
   /** For the test of what happens then: the worker dies of an uncaught error. */
   crash(index: number): void {
-    this.#seats[index].thread?.postMessage({ do: 'crash' } satisfies Command)
+    this.#post(this.#seats[index], { do: 'crash' })
   }
 
   // ── Workers ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -259,6 +262,7 @@ export class EngineHost implements MediaPlane {
     const { clock, log } = this.#options
     seat.alive = false
     seat.thread = undefined
+    seat.outbox.length = 0
     this.#rejectAll(seat, reason)
     if (this.#closing) return
     log.error({ worker: seat.index, legs: seat.legs.size, reason }, 'media worker died')
@@ -290,9 +294,15 @@ export class EngineHost implements MediaPlane {
     if (seat?.alive) this.#post(seat, command)
   }
 
+  /**
+   * Commands of one turn travel as one message and are handled in one turn over there: no playout slot falls between
+   * `connect` and `callAnswered`, so the first packet after an answer already carries the bot's opening words.
+   */
   #post(seat: Seat, command: Command): void {
-    if (seat.inline) seat.inline.handle(command)
-    else seat.thread?.postMessage(command)
+    if (seat.inline) return seat.inline.handle(command)
+    seat.outbox.push(command)
+    if (seat.outbox.length > 1) return
+    queueMicrotask(() => seat.thread?.postMessage(seat.outbox.splice(0)))
   }
 
   #forget(legId: LegId): void {

@@ -187,8 +187,10 @@ if (parentPort && entry?.trunklineWorker) {
     systemClock,
     createLog(options.logLevel).child({ worker: options.index }),
   )
-  port.on('message', (command: Command) => {
-    worker.handle(command)
-    if (command.do === 'shutdown') port.unref()
+  port.on('message', (commands: Command[]) => {
+    for (const command of commands) {
+      worker.handle(command)
+      if (command.do === 'shutdown') port.unref()
+    }
   })
 }

@@ -15,6 +15,10 @@ export function checkFields(checker: Checker, value: unknown, what: string): voi
   const { requiredProperties, additionalProperties } = (first?.params ?? {}) as Record<string, string[] | undefined>
   const inner = requiredProperties?.[0] ?? additionalProperties?.[0]
   const field = [...path, inner].filter((part) => part !== undefined && part !== '').join('.') || undefined
-  const message = requiredProperties ? 'is missing' : additionalProperties ? 'is not a known field' : (first?.message ?? 'is not valid')
+  const message = requiredProperties
+    ? 'is missing'
+    : additionalProperties
+      ? 'is not a known field'
+      : (first?.message ?? 'is not valid')
   throw new DomainError('INVALID', `${field ?? what} ${message}`, { field })
 }

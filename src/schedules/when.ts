@@ -12,14 +12,27 @@ export function parseScheduleTime(text: string, zone: string, nowMs: number): nu
   const m = SHAPE.exec(text.trim())
   if (!m) throw new DomainError('INVALID', `${field} '${text.slice(0, 40)}' must read YYYY-mm-dd HH:mm`, { field })
   if (!IANAZone.isValidZone(zone))
-    throw new DomainError('INVALID', `timezone '${zone.slice(0, 60)}' is not a known time zone (such as Asia/Kolkata)`, { field: 'timezone' })
+    throw new DomainError(
+      'INVALID',
+      `timezone '${zone.slice(0, 60)}' is not a known time zone (such as Asia/Kolkata)`,
+      { field: 'timezone' },
+    )
   const [year, month, day, hour, minute, second] = m.slice(1).map((part) => Number(part ?? 0))
   const wanted = { year, month, day, hour, minute, second }
   const time = DateTime.fromObject(wanted, { zone })
-  if (!time.isValid) throw new DomainError('INVALID', `${field} '${text}' is not a date and time (${time.invalidExplanation ?? time.invalidReason})`, { field })
+  if (!time.isValid)
+    throw new DomainError(
+      'INVALID',
+      `${field} '${text}' is not a date and time (${time.invalidExplanation ?? time.invalidReason})`,
+      { field },
+    )
   // Luxon moves a skipped time forward by the length of the gap; then the hands read differently.
   if (time.hour !== hour || time.minute !== minute)
-    throw new DomainError('INVALID', `${field} '${text}' does not exist in ${zone}: the clocks skip it; the next time after it is ${time.toFormat('yyyy-MM-dd HH:mm')}`, { field })
+    throw new DomainError(
+      'INVALID',
+      `${field} '${text}' does not exist in ${zone}: the clocks skip it; the next time after it is ${time.toFormat('yyyy-MM-dd HH:mm')}`,
+      { field },
+    )
   const [first] = time.getPossibleOffsets().sort((a, b) => a.toMillis() - b.toMillis())
   const atMs = first.toMillis()
   if (atMs <= nowMs) throw new DomainError('INVALID', `${field} '${text}' (${zone}) lies in the past`, { field })

@@ -16,7 +16,8 @@ export class SqlAccountStore implements AccountStore {
         .values({ id: account.id, name: account.name, created_at: instant(account.createdAtMs) })
         .execute()
     } catch (err) {
-      if (sqlState(err) === UNIQUE_VIOLATION) throw new DomainError('CONFLICT', 'There is such an account already.', { field: 'id' })
+      if (sqlState(err) === UNIQUE_VIOLATION)
+        throw new DomainError('CONFLICT', 'There is such an account already.', { field: 'id' })
       throw err
     }
   }

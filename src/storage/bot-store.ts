@@ -25,7 +25,8 @@ export class SqlBotStore implements BotStore {
         .executeTakeFirstOrThrow()
       return { ...bot, accountId: ctx.accountId, publicNo: public_no }
     } catch (err) {
-      if (sqlState(err) === UNIQUE_VIOLATION) throw new DomainError('CONFLICT', 'There is such a bot already.', { field: 'id' })
+      if (sqlState(err) === UNIQUE_VIOLATION)
+        throw new DomainError('CONFLICT', 'There is such a bot already.', { field: 'id' })
       if (sqlState(err) === FOREIGN_KEY_VIOLATION) throw new DomainError('NOT_FOUND', 'There is no such account.')
       throw err
     }
@@ -50,7 +51,8 @@ export class SqlBotStore implements BotStore {
         .executeTakeFirst()
       return result.numDeletedRows > 0n
     } catch (err) {
-      if (sqlState(err) === FOREIGN_KEY_VIOLATION) throw new DomainError('CONFLICT', 'Numbers still lead to this bot.', { cause: err })
+      if (sqlState(err) === FOREIGN_KEY_VIOLATION)
+        throw new DomainError('CONFLICT', 'Numbers still lead to this bot.', { cause: err })
       throw err
     }
   }

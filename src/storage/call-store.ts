@@ -37,7 +37,9 @@ export class SqlCallStore implements CallStore {
     if (filter.direction) query = query.where('direction', '=', filter.direction)
     if (filter.states) query = query.where('state', 'in', filter.states.length ? filter.states : [''])
     if (filter.before)
-      query = query.where(sql<boolean>`(created_at, id) < (to_timestamp(${filter.before.createdAtMs}::float8 / 1000), ${filter.before.id})`)
+      query = query.where(
+        sql<boolean>`(created_at, id) < (to_timestamp(${filter.before.createdAtMs}::float8 / 1000), ${filter.before.id})`,
+      )
     const limit = Math.max(0, Math.min(filter.limit, MAX_PAGE))
     const rows = await query.orderBy('created_at', 'desc').orderBy('id', 'desc').limit(limit).execute()
     return rows.map((row) => row.record)

@@ -23,12 +23,17 @@ const parsers = new Map<number, (text: string) => unknown>([
   [TIMESTAMPTZ, (text) => parseInstant(text).getTime()],
 ])
 const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text') => parsers.get(oid) ?? pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+  getTypeParser: ((oid: number, format?: 'text'): unknown =>
+    parsers.get(oid) ?? pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 }
 
 /** Connection settings for a pool of our own or of pg-boss. PGlite knows no timers, so it is timed out from here too. */
 export function connectionConfig(target: DatabaseTarget, statementTimeoutMs = STATEMENT_TIMEOUT_MS): pg.PoolConfig {
-  const common = { connectionTimeoutMillis: 5000, query_timeout: statementTimeoutMs + 500, application_name: 'trunkline' }
+  const common = {
+    connectionTimeoutMillis: 5000,
+    query_timeout: statementTimeoutMs + 500,
+    application_name: 'trunkline',
+  }
   if ('url' in target)
     return { ...common, connectionString: target.url, statement_timeout: statementTimeoutMs, keepAlive: true }
   return { ...common, host: target.socketDir, port: 5432, user: 'postgres', database: 'postgres' }
@@ -50,14 +55,18 @@ export function openDatabase(target: DatabaseTarget, log: Log): Database {
 export async function migrate(db: Database, log: Log): Promise<void> {
   const { error, results } = await new Migrator({ db, provider: migrationProvider }).migrateToLatest()
   for (const { migrationName, status } of results ?? []) log.info({ migration: migrationName, status }, 'migration')
-  if (error) throw error instanceof Error ? error : new Error('the database schema could not be brought up to date', { cause: error })
+  if (error)
+    throw error instanceof Error
+      ? error
+      : new Error('the database schema could not be brought up to date', { cause: error })
 }
 
 export const ping = (db: Database): Promise<unknown> => db.executeQuery(CompiledQuery.raw('select 1'))
 
 /** A timestamptz from wall-clock ms. */
 export const instant = (ms: number): RawBuilder<number> => sql<number>`to_timestamp(${ms}::float8 / 1000)`
-export const optionalInstant = (ms: number | undefined): RawBuilder<number> | null => (ms === undefined ? null : instant(ms))
+export const optionalInstant = (ms: number | undefined): RawBuilder<number> | null =>
+  ms === undefined ? null : instant(ms)
 
 /** What PostgreSQL text can't hold: NUL and lone surrogates. */
 export const cleanText = (text: string): string => text.replaceAll('\0', '').toWellFormed()

@@ -65,7 +65,9 @@ export class EmbeddedDatabase {
     if (this.#closing) return
     this.#closing = true
     if (this.#worker) {
-      await this.#ask('close').catch((err: unknown) => this.#log.error({ err }, 'embedded database did not close cleanly'))
+      await this.#ask('close').catch((err: unknown) =>
+        this.#log.error({ err }, 'embedded database did not close cleanly'),
+      )
       await this.#worker?.terminate()
     }
     rmSync(this.#start.socketPath, { force: true })
@@ -76,10 +78,18 @@ export class EmbeddedDatabase {
       let ready = false
       let fault: Error | undefined
       // PGlite prints initdb's and recovery's talk; it is not for our stdout.
-      const worker = new Worker(new URL('./embedded-worker.ts', import.meta.url), { workerData: this.#start, stdout: true, stderr: true })
+      const worker = new Worker(new URL('./embedded-worker.ts', import.meta.url), {
+        workerData: this.#start,
+        stdout: true,
+        stderr: true,
+      })
       this.#worker = worker
-      worker.stdout.on('data', (text: Buffer) => this.#log.debug({ text: text.toString().trimEnd() }, 'embedded database'))
-      worker.stderr.on('data', (text: Buffer) => this.#log.debug({ text: text.toString().trimEnd() }, 'embedded database'))
+      worker.stdout.on('data', (text: Buffer) =>
+        this.#log.debug({ text: text.toString().trimEnd() }, 'embedded database'),
+      )
+      worker.stderr.on('data', (text: Buffer) =>
+        this.#log.debug({ text: text.toString().trimEnd() }, 'embedded database'),
+      )
       worker.on('message', (report: EmbeddedReport) => {
         if (report.is === 'ready') {
           ready = true

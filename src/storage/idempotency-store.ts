@@ -57,7 +57,9 @@ export class IdempotencyStore {
 
   async finish(ctx: AccountContext, request: IdempotentRequest, reply: unknown): Promise<void> {
     this.#working.delete(nameOf(ctx, request))
-    await this.#row(ctx, request).set({ status: 'done', reply: jsonText(reply) }).execute()
+    await this.#row(ctx, request)
+      .set({ status: 'done', reply: jsonText(reply) })
+      .execute()
   }
 
   /** It did not happen: the key may be used again. */
@@ -74,7 +76,10 @@ export class IdempotencyStore {
 
   /** Forgets keys of more than two days. */
   async purge(): Promise<void> {
-    await this.#db.deleteFrom(TABLE).where('created_at', '<', instant(this.#clock.wallMs() - KEEP_MS)).execute()
+    await this.#db
+      .deleteFrom(TABLE)
+      .where('created_at', '<', instant(this.#clock.wallMs() - KEEP_MS))
+      .execute()
   }
 
   async #claim(ctx: AccountContext, request: IdempotentRequest): Promise<IdempotencyClaim> {
@@ -105,7 +110,9 @@ export class IdempotencyStore {
     if (!row) return this.#claim(ctx, request)
     if (row.body_digest !== request.bodyDigest) return { state: 'mismatch' }
     if (row.status === 'done') return { state: 'done', reply: row.reply }
-    return row.node_id === this.#nodeId ? { state: 'interrupted', callId: row.call_id ?? undefined } : { state: 'inFlight' }
+    return row.node_id === this.#nodeId
+      ? { state: 'interrupted', callId: row.call_id ?? undefined }
+      : { state: 'inFlight' }
   }
 
   #row(ctx: AccountContext, request: IdempotentRequest) {

@@ -88,7 +88,11 @@ export class Storage {
     this.idempotency = new IdempotencyStore(db, clock, nodeId)
     this.#timers = [
       every(clock, PING_MS, () => void this.#ping()),
-      every(clock, PURGE_MS, () => void this.idempotency.purge().catch((err: unknown) => log.warn({ err }, 'old keys stay'))),
+      every(
+        clock,
+        PURGE_MS,
+        () => void this.idempotency.purge().catch((err: unknown) => log.warn({ err }, 'old keys stay')),
+      ),
     ]
   }
 
@@ -168,7 +172,9 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     const vault = Vault.open(dataDir)
     const nodeId = options.nodeId ?? ownNodeId(dataDir)
     if (options.databaseUrl === undefined) base.embedded = await EmbeddedDatabase.open(dataDir, clock, log)
-    const target: DatabaseTarget = base.embedded ? { socketDir: base.embedded.socketDir } : { url: options.databaseUrl! }
+    const target: DatabaseTarget = base.embedded
+      ? { socketDir: base.embedded.socketDir }
+      : { url: options.databaseUrl! }
     const db = (base.db = openDatabase(target, log))
     await migrate(db, log)
     await checkKey(db, vault)
@@ -179,7 +185,19 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     const logIds = await BlockLogIds.open(db, clock, log)
     const jobs = new Jobs(target, clock, log)
     await jobs.start()
-    return new Storage({ ...base, db, vault, nodeId, clock, log, journal, projector, jobs, logIds, alive: new AliveStamp(dataDir) })
+    return new Storage({
+      ...base,
+      db,
+      vault,
+      nodeId,
+      clock,
+      log,
+      journal,
+      projector,
+      jobs,
+      logIds,
+      alive: new AliveStamp(dataDir),
+    })
   } catch (err) {
     await closeBase(base)
     throw err

@@ -1,5 +1,6 @@
-import { PgBoss, fromKysely, type Job } from 'pg-boss'
+import { PgBoss, fromKysely, type Job, type JobResult } from 'pg-boss'
 import type { Clock } from '../lib/clock.ts'
+import { errorText } from '../lib/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { createPool, type Database, type DatabaseTarget } from './database.ts'
 
@@ -18,6 +19,7 @@ export interface JobOptions {
 export type JobHandler = (data: Record<string, unknown>) => Promise<void>
 
 const POLL_S = 1
+const BATCH = 20
 // A node that dies in the middle of a job gives it free after this.
 const EXPIRE_S = 60
 const NO_JOB = '00000000-0000-0000-0000-000000000000'
@@ -30,13 +32,18 @@ const MAINTENANCE_TIMEOUT_MS = 60_000
 export class Jobs {
   readonly #boss: PgBoss
   readonly #clock: Clock
+  readonly #log: Log
   readonly #pool: ReturnType<typeof createPool>
   readonly #prepared = new Set<string>()
 
   constructor(target: DatabaseTarget, clock: Clock, log: Log) {
     this.#clock = clock
+    this.#log = log
     // A pool of its own: pg-boss wants times as Date, and its maintenance may take longer than our queries.
-    const timeouts = { query_timeout: MAINTENANCE_TIMEOUT_MS, statement_timeout: 'url' in target ? MAINTENANCE_TIMEOUT_MS : undefined }
+    const timeouts = {
+      query_timeout: MAINTENANCE_TIMEOUT_MS,
+      statement_timeout: 'url' in target ? MAINTENANCE_TIMEOUT_MS : undefined,
+    }
     const pool = (this.#pool = createPool(target, 2, log, timeouts))
     const embedded = !('url' in target)
     this.#boss = new PgBoss({
@@ -65,7 +72,12 @@ export class Jobs {
   }
 
   /** Runs the queue's handler with `data` at `whenMs` (wall clock) or soon after. Undefined: the singleton exists. */
-  async at(queue: string, data: Record<string, unknown>, whenMs: number, options: JobOptions = {}): Promise<string | undefined> {
+  async at(
+    queue: string,
+    data: Record<string, unknown>,
+    whenMs: number,
+    options: JobOptions = {},
+  ): Promise<string | undefined> {
     if (!options.within) await this.prepare(queue)
     else if (!this.#prepared.has(queue)) throw new Error(`queue ${queue} is not prepared`)
     const id = await this.#boss.send(queue, data, {
@@ -85,16 +97,33 @@ export class Jobs {
     return id ?? undefined
   }
 
+  /** Up to twenty jobs at once; a full batch is followed by the next without a pause. */
   async work(queue: string, handler: JobHandler): Promise<void> {
     await this.prepare(queue)
-    await this.#boss.work(queue, { pollingIntervalSeconds: POLL_S }, async ([job]: Job<Record<string, unknown>>[]) => {
-      if (job) await handler(job.data)
-    })
+    const options = {
+      pollingIntervalSeconds: POLL_S,
+      batchSize: BATCH,
+      burstWhenBatchFull: true,
+      perJobResults: true,
+    } as const
+    await this.#boss.work(queue, options, (jobs: Job<Record<string, unknown>>[]) =>
+      Promise.all(jobs.map((job) => this.#run(queue, job, handler))),
+    )
   }
 
   async cancel(queue: string, id: string): Promise<void> {
     await this.prepare(queue)
     await this.#boss.cancel(queue, id)
+  }
+
+  async #run(queue: string, job: Job<Record<string, unknown>>, handler: JobHandler): Promise<JobResult> {
+    try {
+      await handler(job.data)
+      return { id: job.id, status: 'completed' }
+    } catch (err) {
+      this.#log.warn({ queue, job: job.id, err }, 'job failed; it is tried again')
+      return { id: job.id, status: 'failed', output: { message: errorText(err) } }
+    }
   }
 
   /** Makes the queue, and lets pg-boss load what it must know of it. */

@@ -20,7 +20,8 @@ export const isBefore = (a: Position, b: Position): boolean =>
   a.segment < b.segment || (a.segment === b.segment && a.offset < b.offset)
 
 const NAME = /^(\d{8})\.ndjson$/
-export const segmentPath = (dir: string, segment: number): string => join(dir, `${String(segment).padStart(8, '0')}.ndjson`)
+export const segmentPath = (dir: string, segment: number): string =>
+  join(dir, `${String(segment).padStart(8, '0')}.ndjson`)
 
 /** Numbers of the segments in the directory, oldest first. */
 export async function listSegments(dir: string): Promise<number[]> {
@@ -42,7 +43,8 @@ export function encodeLine(event: CallEvent): string {
 /** Undefined for a line that is not what was written. */
 export function decodeLine(line: Uint8Array): CallEvent | undefined {
   const json = line.subarray(CRC_CHARS + 1)
-  if (Buffer.from(line.buffer, line.byteOffset, Math.min(CRC_CHARS, line.length)).toString('latin1') !== checksum(json)) return undefined
+  if (Buffer.from(line.buffer, line.byteOffset, Math.min(CRC_CHARS, line.length)).toString('latin1') !== checksum(json))
+    return undefined
   return JSON.parse(Buffer.from(json.buffer, json.byteOffset, json.length).toString('utf8')) as CallEvent
 }
 
@@ -82,7 +84,7 @@ export async function readSegment(path: string, offset: number, limit: number, m
 }
 
 function takeLines(bytes: Buffer, part: SegmentPart): void {
-  for (let start = 0; start < bytes.length; ) {
+  for (let start = 0; start < bytes.length;) {
     const end = bytes.indexOf(NEWLINE, start)
     const event = decodeLine(bytes.subarray(start, end))
     if (event) part.events.push(event)

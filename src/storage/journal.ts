@@ -104,13 +104,15 @@ export class FileJournal implements Journal {
       const limit = at.segment === end.segment ? end.offset : await sizeOf(path)
       if (limit === undefined) this.#options.log.error({ segment: at.segment }, 'journal file is missing')
       const part = await readSegment(path, at.offset, limit ?? 0, READ_BYTES)
-      if (part.damaged) this.#options.log.error({ segment: at.segment, lines: part.damaged }, 'damaged journal lines skipped')
+      if (part.damaged)
+        this.#options.log.error({ segment: at.segment, lines: part.damaged }, 'damaged journal lines skipped')
       const next = { segment: at.segment, offset: part.endOffset }
       if (part.events.length) yield { events: part.events, next }
       if (part.endOffset > at.offset) at = next
       else {
         if (at.segment >= end.segment) return
-        if (limit !== undefined && limit > at.offset) this.#options.log.warn({ segment: at.segment, bytes: limit - at.offset }, 'journal ends in a torn line')
+        if (limit !== undefined && limit > at.offset)
+          this.#options.log.warn({ segment: at.segment, bytes: limit - at.offset }, 'journal ends in a torn line')
         at = { segment: at.segment + 1, offset: 0 }
         yield { events: [], next: at }
       }
@@ -129,7 +131,8 @@ export class FileJournal implements Journal {
     await this.#writing
     await this.#file?.close()
     this.#file = undefined
-    if (this.#waiting.length) this.#options.log.error({ events: this.#waiting.length }, 'journal closed with events that the disk did not take')
+    if (this.#waiting.length)
+      this.#options.log.error({ events: this.#waiting.length }, 'journal closed with events that the disk did not take')
   }
 
   async #write(): Promise<void> {
@@ -147,10 +150,14 @@ export class FileJournal implements Journal {
         log.error({ err, events: batch.length }, 'journal could not be written')
         for (const waiting of batch) waiting.reject(err)
         this.#waiting = [...batch, ...this.#waiting]
-        await this.#file?.close().catch((closeErr: unknown) => log.error({ err: closeErr }, 'journal file could not be closed'))
+        await this.#file
+          ?.close()
+          .catch((closeErr: unknown) => log.error({ err: closeErr }, 'journal file could not be closed'))
         this.#file = undefined
         this.#failing = true
-        if (!this.#closed) clock.after(RETRY_MS, () => (this.#writing ??= this.#write()))
+        clock.after(RETRY_MS, () => {
+          if (!this.#closed) this.#writing ??= this.#write()
+        })
         break
       }
       this.#failing = false
@@ -176,7 +183,7 @@ export class FileJournal implements Journal {
 }
 
 async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done)
     done += bytesWritten
   }

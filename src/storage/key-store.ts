@@ -31,7 +31,8 @@ export class SqlKeyStore implements KeyStore {
         })
         .execute()
     } catch (err) {
-      if (sqlState(err) === UNIQUE_VIOLATION) throw new DomainError('CONFLICT', 'There is such a key already.', { field: 'key' })
+      if (sqlState(err) === UNIQUE_VIOLATION)
+        throw new DomainError('CONFLICT', 'There is such a key already.', { field: 'key' })
       throw err
     }
   }
@@ -82,7 +83,10 @@ const keyFrom = (row: Selectable<ApiKeysTable>): StoredKey => ({
   prefix: row.prefix,
   digest: row.digest,
   rights: RIGHTS.filter((r) => row.rights.includes(r)),
-  scope: row.scope === 'project' && row.project_id !== null ? { kind: 'project', projectId: row.project_id } : { kind: 'account' },
+  scope:
+    row.scope === 'project' && row.project_id !== null
+      ? { kind: 'project', projectId: row.project_id }
+      : { kind: 'account' },
   createdAtMs: row.created_at,
   expiresAtMs: row.expires_at ?? undefined,
   revokedAtMs: row.revoked_at ?? undefined,

@@ -11,7 +11,9 @@ export class DirectoryInUse extends Error {
   readonly pid: number
 
   constructor(dataDir: string, pid: number) {
-    super(`data directory ${dataDir} is in use by process ${pid}; stop that process or set TRUNKLINE_DATA_DIR to another directory`)
+    super(
+      `data directory ${dataDir} is in use by process ${pid}; stop that process or set TRUNKLINE_DATA_DIR to another directory`,
+    )
     this.pid = pid
   }
 }

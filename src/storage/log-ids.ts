@@ -37,7 +37,9 @@ export class BlockLogIds implements LogIds {
     const block = this.#blocks[0]
     if (!block) {
       this.#refill()
-      throw new DomainError('UNAVAILABLE', 'No call number is left while the database is away.', { retryAfterMs: RETRY_MS })
+      throw new DomainError('UNAVAILABLE', 'No call number is left while the database is away.', {
+        retryAfterMs: RETRY_MS,
+      })
     }
     const id = block[0]++
     if (block[0] === block[1]) this.#blocks.shift()

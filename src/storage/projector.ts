@@ -17,7 +17,7 @@ export interface ProjectorOptions {
   clock: Clock
   log: Log
   /** Resolves when what is in the database survives a power failure; before that no journal file is deleted. */
-  settleDisk(): Promise<void>
+  settleDisk: () => Promise<void>
 }
 
 const RETRY_MS = 500
@@ -125,7 +125,10 @@ export class Projector {
           await this.#write(ofCall, undefined)
         } catch (callErr) {
           if (!isBadData(callErr)) throw callErr
-          this.#options.log.error({ callId: ofCall[0].callId, events: ofCall, err: errorText(callErr) }, 'events refused by the database are left out')
+          this.#options.log.error(
+            { callId: ofCall[0].callId, events: ofCall, err: errorText(callErr) },
+            'events refused by the database are left out',
+          )
         }
       await this.#write([], next)
     }

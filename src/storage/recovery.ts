@@ -29,7 +29,9 @@ export class AliveStamp {
 
   start(clock: Clock, log: Log): void {
     const write = (): void => {
-      this.#writing = writeFile(this.#path, String(clock.wallMs())).catch((err: unknown) => log.warn({ err }, 'alive stamp'))
+      this.#writing = writeFile(this.#path, String(clock.wallMs())).catch((err: unknown) =>
+        log.warn({ err }, 'alive stamp'),
+      )
     }
     write()
     this.#timer = every(clock, STAMP_MS, write)
@@ -85,6 +87,7 @@ export async function recoverCalls(
   })
   await Promise.all(written)
   await projector.caughtUp()
-  if (openCalls.length) log.warn({ calls: openCalls.length }, 'calls were live when this node died; each has a terminal record now')
+  if (openCalls.length)
+    log.warn({ calls: openCalls.length }, 'calls were live when this node died; each has a terminal record now')
   return { openCalls }
 }

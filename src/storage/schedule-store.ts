@@ -32,7 +32,8 @@ export class SqlScheduleStore implements ScheduleStore {
         .where('account_id', '=', ctx.accountId)
         .where('status', '=', 'pending')
         .executeTakeFirstOrThrow()
-      if (pending >= maxPending) throw new DomainError('RATE_LIMITED', `There are ${pending} scheduled calls waiting already.`)
+      if (pending >= maxPending)
+        throw new DomainError('RATE_LIMITED', `There are ${pending} scheduled calls waiting already.`)
       await trx
         .insertInto('scheduled_calls')
         .values({
@@ -46,7 +47,10 @@ export class SqlScheduleStore implements ScheduleStore {
           created_at: instant(call.createdAtMs),
         })
         .execute()
-      await this.#jobs.at(QUEUE, { accountId: ctx.accountId, id: call.id }, call.atMs, { singletonKey: call.id, within: trx })
+      await this.#jobs.at(QUEUE, { accountId: ctx.accountId, id: call.id }, call.atMs, {
+        singletonKey: call.id,
+        within: trx,
+      })
     })
   }
 
@@ -62,7 +66,9 @@ export class SqlScheduleStore implements ScheduleStore {
   }
 
   async list(ctx: AccountContext, limit: number): Promise<ScheduledCall[]> {
-    return (await this.#of(ctx).orderBy('at').orderBy('id').limit(limit).execute()).map((row) => this.#scheduledFrom(row))
+    return (await this.#of(ctx).orderBy('at').orderBy('id').limit(limit).execute()).map((row) =>
+      this.#scheduledFrom(row),
+    )
   }
 
   async cancel(ctx: AccountContext, id: string): Promise<boolean> {
@@ -83,13 +89,20 @@ export class SqlScheduleStore implements ScheduleStore {
       .set({ status: 'firing', claimed_by: this.#nodeId })
       .where('account_id', '=', ctx.accountId)
       .where('id', '=', id)
-      .where((e) => e.or([e('status', '=', 'pending'), e.and([e('status', '=', 'firing'), e('claimed_by', '=', this.#nodeId)])]))
+      .where((e) =>
+        e.or([e('status', '=', 'pending'), e.and([e('status', '=', 'firing'), e('claimed_by', '=', this.#nodeId)])]),
+      )
       .returningAll()
       .executeTakeFirst()
     return row && this.#scheduledFrom(row)
   }
 
-  async settle(ctx: AccountContext, id: string, status: 'fired' | 'failed' | 'missed', failure?: string): Promise<void> {
+  async settle(
+    ctx: AccountContext,
+    id: string,
+    status: 'fired' | 'failed' | 'missed',
+    failure?: string,
+  ): Promise<void> {
     await this.#db
       .updateTable('scheduled_calls')
       .set({ status, failure: failure ?? null })

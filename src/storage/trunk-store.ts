@@ -24,7 +24,8 @@ export class SqlTrunkStore implements TrunkStore {
         .values({ id: trunk.id, account_id: ctx.accountId, ...this.#columns(trunk) })
         .execute()
     } catch (err) {
-      if (sqlState(err) === UNIQUE_VIOLATION) throw new DomainError('CONFLICT', 'There is such a trunk already.', { field: 'id' })
+      if (sqlState(err) === UNIQUE_VIOLATION)
+        throw new DomainError('CONFLICT', 'There is such a trunk already.', { field: 'id' })
       if (sqlState(err) === FOREIGN_KEY_VIOLATION) throw new DomainError('NOT_FOUND', 'There is no such account.')
       throw err
     }
@@ -49,7 +50,8 @@ export class SqlTrunkStore implements TrunkStore {
         .executeTakeFirst()
       return result.numDeletedRows > 0n
     } catch (err) {
-      if (sqlState(err) === FOREIGN_KEY_VIOLATION) throw new DomainError('CONFLICT', 'Numbers still live on this trunk.', { cause: err })
+      if (sqlState(err) === FOREIGN_KEY_VIOLATION)
+        throw new DomainError('CONFLICT', 'Numbers still live on this trunk.', { cause: err })
       throw err
     }
   }
@@ -86,7 +88,10 @@ export class SqlTrunkStore implements TrunkStore {
   }
 
   #trunkFrom(row: Selectable<TrunksTable>): TrunkSettings {
-    const secrets = this.#vault.open(row.sealed, `trunks/${row.id}`) as Pick<TrunkSettings, 'inboundAuth' | 'outboundAuth'>
+    const secrets = this.#vault.open(row.sealed, `trunks/${row.id}`) as Pick<
+      TrunkSettings,
+      'inboundAuth' | 'outboundAuth'
+    >
     return { ...(row.settings as unknown as TrunkSettings), ...secrets, id: row.id, accountId: row.account_id }
   }
 }

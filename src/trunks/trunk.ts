@@ -7,7 +7,7 @@ import { TRUNK_DEFAULTS, type TrunkSettings } from '../sip/trunk/settings.ts'
  */
 const HOST = '^[A-Za-z0-9]([A-Za-z0-9.\\-]*[A-Za-z0-9])?$|^\\[?[0-9A-Fa-f:.]+\\]?$'
 // What may stand in a SIP user part without quoting: nothing that could open a new header or parameter.
-const USER = '^[A-Za-z0-9_.!~*\'()&=+$,/?%\\-]+$'
+const USER = "^[A-Za-z0-9_.!~*'()&=+$,/?%\\-]+$"
 const name = Type.String({ minLength: 1, maxLength: 100, description: 'For people.' })
 const host = Type.String({ pattern: HOST, maxLength: 253, description: 'Next hop for our requests: host name or IP.' })
 
@@ -34,7 +34,11 @@ const optionalFields = {
     { additionalProperties: false, description: 'Our digest towards the peer.' },
   ),
   domain: Type.String({ pattern: HOST, maxLength: 253, description: 'Host part of From; defaults to host.' }),
-  fromUser: Type.String({ pattern: USER, maxLength: 64, description: 'User part of From; defaults to the caller number.' }),
+  fromUser: Type.String({
+    pattern: USER,
+    maxLength: 64,
+    description: 'User part of From; defaults to the caller number.',
+  }),
   callerId: Type.Union([Type.Literal('from'), Type.Literal('pai'), Type.Literal('ppi'), Type.Literal('rpid')]),
   numberFormat: Type.Union([Type.Literal('plus'), Type.Literal('digits'), Type.Literal('national')]),
   nat: Type.Union([Type.Literal('auto'), Type.Literal('always'), Type.Literal('never')]),
@@ -43,13 +47,21 @@ const optionalFields = {
   sessionExpiresS: Type.Integer({ minimum: 90, maximum: 86_400, description: 'RFC 4028 session interval, s.' }),
   minSeS: Type.Integer({ minimum: 90, maximum: 86_400, description: 'Smallest session interval that we accept, s.' }),
   dtmfMode: Type.Union([Type.Literal('rfc4733'), Type.Literal('info'), Type.Literal('both')]),
-  codecs: Type.Array(Type.Union([Type.Literal('pcmu'), Type.Literal('pcma')]), { minItems: 1, maxItems: 2, uniqueItems: true }),
+  codecs: Type.Array(Type.Union([Type.Literal('pcmu'), Type.Literal('pcma')]), {
+    minItems: 1,
+    maxItems: 2,
+    uniqueItems: true,
+  }),
   ptimeMs: Type.Union([10, 20, 30, 40, 50, 60].map((ms) => Type.Literal(ms))),
   rtpSource: Type.Union([Type.Literal('strict'), Type.Literal('latch')]),
   rtpTimeoutBeforeMs: Type.Integer({ minimum: 1000, maximum: 600_000 }),
   rtpTimeoutAfterMs: Type.Integer({ minimum: 1000, maximum: 3_600_000 }),
   maxCalls: Type.Integer({ minimum: 1, maximum: 100_000 }),
-  optionsIntervalS: Type.Integer({ minimum: 0, maximum: 3600, description: 'OPTIONS each so many seconds; 0 = no ping.' }),
+  optionsIntervalS: Type.Integer({
+    minimum: 0,
+    maximum: 3600,
+    description: 'OPTIONS each so many seconds; 0 = no ping.',
+  }),
   refer: Type.Boolean({ description: 'Transfer by REFER instead of re-bridging.' }),
 }
 

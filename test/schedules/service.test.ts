@@ -42,7 +42,13 @@ function rig(exists = false) {
   const store = new Rows()
   const fired: string[] = []
   let logId = 0
-  const service = new ScheduleService({ store, clock, log: silentLog, logIds: { next: () => ++logId }, callExists: async () => exists })
+  const service = new ScheduleService({
+    store,
+    clock,
+    log: silentLog,
+    logIds: { next: () => ++logId },
+    callExists: async () => exists,
+  })
   const start = (fail?: Error): Promise<void> =>
     service.start(async (call) => {
       if (fail) throw fail
@@ -84,7 +90,10 @@ describe('a scheduled call', () => {
   it('is not placed when it was cancelled, and can not be cancelled when it was placed', async () => {
     const { clock, store, fired, service, start } = rig()
     await start()
-    const [one, two] = [await service.scheduleCall(A, clock.wallMs(), {}), await service.scheduleCall(A, clock.wallMs(), {})]
+    const [one, two] = [
+      await service.scheduleCall(A, clock.wallMs(), {}),
+      await service.scheduleCall(A, clock.wallMs(), {}),
+    ]
     await service.cancel(A, one.id)
     await store.fire(one.id)
     await store.fire(two.id)
@@ -108,7 +117,10 @@ describe('a scheduled call', () => {
     await refused.start(new DomainError('NO_TRUNK'))
     const call = await refused.service.scheduleCall(A, refused.clock.wallMs(), {})
     await refused.store.fire(call.id)
-    expect(await refused.service.get(A, call.id)).toMatchObject({ status: 'failed', failure: 'No trunk can take this call.' })
+    expect(await refused.service.get(A, call.id)).toMatchObject({
+      status: 'failed',
+      failure: 'No trunk can take this call.',
+    })
 
     const full = rig()
     await full.start(new DomainError('CAPACITY'))

@@ -35,5 +35,8 @@ export class CallScript {
   dialing = (): CallEvent => this.next({ type: 'dialing', legId: `${this.callId}.1`, to: '+919812345601' })
   answered = (): CallEvent => this.next({ type: 'answered', legId: `${this.callId}.1`, sipCallId: 's' })
   ended = (): CallEvent =>
-    this.next({ type: 'ended', outcome: { result: 'completed', reason: 'caller_hangup', sipStatus: 200, q850: 16, by: 'callee' } })
+    this.next({
+      type: 'ended',
+      outcome: { result: 'completed', reason: 'caller_hangup', sipStatus: 200, q850: 16, by: 'callee' },
+    })
 }

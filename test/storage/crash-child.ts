@@ -7,7 +7,12 @@ import { CallScript } from './calls-of-test.ts'
 // A server with live calls that is about to be killed: recovery.test.ts starts it. Arguments: data directory, calls.
 const [, , dataDir, calls] = process.argv
 try {
-  const storage = await openStorage({ dataDir, clock: systemClock, log: silentLog, databaseUrl: process.env.TEST_DATABASE_URL })
+  const storage = await openStorage({
+    dataDir,
+    clock: systemClock,
+    log: silentLog,
+    databaseUrl: process.env.TEST_DATABASE_URL,
+  })
   await storage.recover()
   const written: Promise<void>[] = []
   for (let i = 0; i < Number(calls); i++) {
@@ -15,7 +20,8 @@ try {
     written.push(storage.journal.append(call.created(storage.logIds.next(), storage.nodeId)))
     written.push(storage.journal.append(call.dialing()))
     if (i % 2) written.push(storage.journal.append(call.answered()))
-    if (i % 5 === 0) written.push(storage.journal.append(call.next({ type: 'recordingStarted', recordingId: `r${i}-${call.callId}` })))
+    if (i % 5 === 0)
+      written.push(storage.journal.append(call.next({ type: 'recordingStarted', recordingId: `r${i}-${call.callId}` })))
   }
   await Promise.all(written)
   process.stdout.write('live\n')

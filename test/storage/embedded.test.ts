@@ -8,7 +8,13 @@ import { EmbeddedDatabase, socketDirFor } from '../../src/storage/embedded.ts'
 import { IMAGE_VERSION, imagePath } from '../../src/storage/image/image.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 
-const connection = (host: string): pg.ClientConfig => ({ host, port: 5432, user: 'postgres', database: 'postgres', query_timeout: 10_000 })
+const connection = (host: string): pg.ClientConfig => ({
+  host,
+  port: 5432,
+  user: 'postgres',
+  database: 'postgres',
+  query_timeout: 10_000,
+})
 
 describe('the embedded database', { timeout: 60_000 }, () => {
   let dir: string
@@ -34,7 +40,9 @@ describe('the embedded database', { timeout: 60_000 }, () => {
   it('starts for the first time in under 3 s, from the prepared image of the installed version', () => {
     // CPU time: other tests may hold the machine.
     expect(startCpuMs).toBeLessThan(3000)
-    const { version } = JSON.parse(readFileSync('node_modules/@electric-sql/pglite/package.json', 'utf8')) as { version: string }
+    const { version } = JSON.parse(readFileSync('node_modules/@electric-sql/pglite/package.json', 'utf8')) as {
+      version: string
+    }
     expect(IMAGE_VERSION).toBe(version)
     expect(statSync(imagePath).size).toBeLessThan(2_000_000)
   })
@@ -47,9 +55,10 @@ describe('the embedded database', { timeout: 60_000 }, () => {
     const big = 'x'.repeat(300_000)
     const answers = await Promise.all(
       Array.from({ length: 64 }, async (_, i) => {
-        const { rows } = i % 2
-          ? await pool.query<{ i: number; l: number }>(`select length($1::text) as l, ${i}::int as i`, [big])
-          : await pool.query<{ i: number; l: number }>('select length($1::text) as l, $2::int as i', [big, i])
+        const { rows } =
+          i % 2
+            ? await pool.query<{ i: number; l: number }>(`select length($1::text) as l, ${i}::int as i`, [big])
+            : await pool.query<{ i: number; l: number }>('select length($1::text) as l, $2::int as i', [big, i])
         return [rows[0].i, rows[0].l]
       }),
     )
@@ -85,8 +94,8 @@ describe('the embedded database', { timeout: 60_000 }, () => {
     await client.query('begin')
     await client.query('insert into left_open values (1)')
     const waiting = pool.query('select count(*)::int as n from left_open')
-    // @ts-expect-error the socket itself, to end it without goodbye
-    const { stream } = client.connection as { stream: { destroy(): void } }
+    // The socket itself, to end it without goodbye.
+    const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } }).connection
     stream.destroy()
     expect((await waiting).rows).toEqual([{ n: 0 }])
   })

@@ -50,6 +50,16 @@ describe.each(databases)('jobs on $name', { timeout: 60_000 }, ({ home: newHome 
     expect(tries).toBe(2)
   })
 
+  it('that are due together do not wait for one another', async () => {
+    const seen = new Set<unknown>()
+    for (let n = 0; n < 60; n++) await storage.jobs.at('crowd', { n }, 0)
+    const startedMs = systemClock.now()
+    await storage.jobs.work('crowd', async (data) => void seen.add(data.n))
+    await until(() => seen.size === 60, 30_000)
+    // One at a poll would take a minute.
+    expect(systemClock.now() - startedMs).toBeLessThan(20_000)
+  })
+
   it('place a scheduled call once, also when the server was restarted in between', async () => {
     const before = schedules()
     const whenMs = systemClock.wallMs() + 1000
@@ -73,7 +83,16 @@ describe.each(databases)('jobs on $name', { timeout: 60_000 }, ({ home: newHome 
 
   it('are not made when the row that they belong to is not', async () => {
     const id = uuidv7(systemClock.wallMs())
-    const call = { id, accountId: 'a', callId: id, logId: storage.logIds.next(), atMs: 0, status: 'pending', payload: {}, createdAtMs: 0 } as const
+    const call = {
+      id,
+      accountId: 'a',
+      callId: id,
+      logId: storage.logIds.next(),
+      atMs: 0,
+      status: 'pending',
+      payload: {},
+      createdAtMs: 0,
+    } as const
     await expect(storage.schedules.insert(A, call, 0)).rejects.toMatchObject({ code: 'RATE_LIMITED' })
     expect(await storage.schedules.get(A, id)).toBeUndefined()
   })

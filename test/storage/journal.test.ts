@@ -9,12 +9,21 @@ import { silentLog } from '../../src/telemetry/log.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { until } from '../helpers/until.ts'
 
-const event = (seq: number): CallEvent => ({ callId: 'c1', accountId: 'a1', seq, atMs: 1000 + seq, type: 'ringing', legId: 'c1.1', sipStatus: 180 })
+const event = (seq: number): CallEvent => ({
+  callId: 'c1',
+  accountId: 'a1',
+  seq,
+  atMs: 1000 + seq,
+  type: 'ringing',
+  legId: 'c1.1',
+  sipStatus: 180,
+})
 
 const START: Position = { segment: 0, offset: 0 }
 let dir: string
 let clock: FakeClock
-const open = (segmentBytes?: number): Promise<FileJournal> => FileJournal.open({ dir, clock, log: silentLog, segmentBytes })
+const open = (segmentBytes?: number): Promise<FileJournal> =>
+  FileJournal.open({ dir, clock, log: silentLog, segmentBytes })
 
 async function seqs(journal: FileJournal, from = START): Promise<number[]> {
   const all: number[] = []
@@ -102,7 +111,12 @@ describe('the journal', () => {
 
   it('reads on from a position, line by line where lines are long', async () => {
     const journal = await open()
-    const long: CallEvent = { ...event(1), type: 'recordingFailed', recordingId: 'r', reason: 'x'.repeat(600_000) } as CallEvent
+    const long: CallEvent = {
+      ...event(1),
+      type: 'recordingFailed',
+      recordingId: 'r',
+      reason: 'x'.repeat(600_000),
+    }
     await journal.append(long)
     await journal.append(event(2))
     const positions: Position[] = []

@@ -25,12 +25,28 @@ describe.each(databases)('call records on $name', { timeout: 60_000 }, ({ home: 
   it('come from the journal, with their timeline', async () => {
     const call = new CallScript(newId(), 'a')
     const logId = storage.logIds.next()
-    const events = [call.created(logId, 'n1', { custom: { note: 'with \0 and \ud800' } }), call.dialing(), call.answered(), call.ended()]
+    const events = [
+      call.created(logId, 'n1', { custom: { note: 'with \0 and \ud800' } }),
+      call.dialing(),
+      call.answered(),
+      call.ended(),
+    ]
     await Promise.all(events.map((e) => storage.journal.append(e)))
     await storage.projector.caughtUp()
-    expect(await storage.calls.get(A, call.callId)).toMatchObject({ logId, seq: 4, state: 'ended', custom: { note: 'with  and \ufffd' }, outcome: { result: 'completed' } })
+    expect(await storage.calls.get(A, call.callId)).toMatchObject({
+      logId,
+      seq: 4,
+      state: 'ended',
+      custom: { note: 'with  and \ufffd' },
+      outcome: { result: 'completed' },
+    })
     expect((await storage.calls.getByLogId(A, logId))?.id).toBe(call.callId)
-    expect((await storage.calls.events(A, call.callId)).map((e) => e.type)).toEqual(['created', 'dialing', 'answered', 'ended'])
+    expect((await storage.calls.events(A, call.callId)).map((e) => e.type)).toEqual([
+      'created',
+      'dialing',
+      'answered',
+      'ended',
+    ])
     expect(storage.projector.lag).toBe(0)
   })
 
@@ -59,7 +75,9 @@ describe.each(databases)('call records on $name', { timeout: 60_000 }, ({ home: 
     expect(await storage.calls.get(A, call.callId)).toMatchObject({ seq: 5, state: 'ended', recordingStatus: 'ready' })
     expect(await storage.calls.events(A, call.callId)).toHaveLength(5)
     const recordings = await storage.recordings.listOfCall(A, call.callId)
-    expect(recordings).toMatchObject([{ status: 'ready', durationMs: 1235, bytes: 99, startedAtMs: events[2].atMs, finishedAtMs: events[3].atMs }])
+    expect(recordings).toMatchObject([
+      { status: 'ready', durationMs: 1235, bytes: 99, startedAtMs: events[2].atMs, finishedAtMs: events[3].atMs },
+    ])
     expect(await storage.recordings.get(B, recordings[0].id)).toBeUndefined()
     expect(await storage.recordings.listUnfinished()).toEqual([])
   })
@@ -82,11 +100,15 @@ describe.each(databases)('call records on $name', { timeout: 60_000 }, ({ home: 
   it('are listed newest first by far number, direction, state and page', async () => {
     const C = { accountId: newId() }
     const numbers = ['+919812345601', '+919812345602', '+4930123456', '+919812345601']
-    const scripts = numbers.map((to, i) => new CallScript(`${newId()}-${i}`, C.accountId, Date.UTC(2026, 1, 1, i)))
+    const scripts = numbers.map((_, i) => new CallScript(`${newId()}-${i}`, C.accountId, Date.UTC(2026, 1, 1, i)))
     for (const [i, script] of scripts.entries()) {
       const inbound = i === 3
       await storage.journal.append(
-        script.created(storage.logIds.next(), 'n1', inbound ? { direction: 'inbound', from: numbers[i], to: '+912240001234' } : { to: numbers[i] }),
+        script.created(
+          storage.logIds.next(),
+          'n1',
+          inbound ? { direction: 'inbound', from: numbers[i], to: '+912240001234' } : { to: numbers[i] },
+        ),
       )
       if (i === 0) await storage.journal.append(script.ended())
     }

@@ -13,7 +13,10 @@ const children: ChildProcess[] = []
 
 const run = (calls: number): ChildProcess => {
   const env = { ...process.env, TEST_DATABASE_URL: undefined }
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'crash-child.ts'), dataDir, String(calls)], { stdio: ['ignore', 'pipe', 'pipe'], env })
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'crash-child.ts'), dataDir, String(calls)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env,
+  })
   children.push(child)
   return child
 }

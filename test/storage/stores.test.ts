@@ -17,7 +17,8 @@ describe.each(databases)('stores on $name', { timeout: 60_000 }, ({ home: newHom
   beforeAll(async () => {
     home = await newHome()
     storage = await home.open()
-    for (const { accountId } of [A, B]) await storage.accounts.insert({ id: accountId, name: accountId, createdAtMs: 1000 })
+    for (const { accountId } of [A, B])
+      await storage.accounts.insert({ id: accountId, name: accountId, createdAtMs: 1000 })
   })
   afterAll(async () => {
     await storage.close()
@@ -27,15 +28,26 @@ describe.each(databases)('stores on $name', { timeout: 60_000 }, ({ home: newHom
   it('keep accounts and refuse a second of the same id', async () => {
     expect(await storage.accounts.get('a')).toEqual({ id: 'a', name: 'a', createdAtMs: 1000 })
     expect((await storage.accounts.list()).map((a) => a.id)).toEqual(['a', 'b'])
-    await expect(storage.accounts.insert({ id: 'a', name: 'x', createdAtMs: 1 })).rejects.toMatchObject({ code: 'CONFLICT' })
+    await expect(storage.accounts.insert({ id: 'a', name: 'x', createdAtMs: 1 })).rejects.toMatchObject({
+      code: 'CONFLICT',
+    })
   })
 
   it('keep keys as digests only, and check them', async () => {
     const accounts = new AccountService({ ...storage, clock: systemClock, hasher: storage.vault, log: silentLog })
-    const { key, text } = await accounts.createKey(A, { name: 'k', rights: ['write', 'read'], scope: { kind: 'project', projectId: 'p' } })
+    const { key, text } = await accounts.createKey(A, {
+      name: 'k',
+      rights: ['write', 'read'],
+      scope: { kind: 'project', projectId: 'p' },
+    })
     const stored = await storage.keys.findByPrefix(key.prefix)
     expect(JSON.stringify(stored)).not.toContain(text)
-    expect(await accounts.authenticate(text)).toEqual({ accountId: 'a', keyId: key.id, rights: ['read', 'write'], scope: { kind: 'project', projectId: 'p' } })
+    expect(await accounts.authenticate(text)).toEqual({
+      accountId: 'a',
+      keyId: key.id,
+      rights: ['read', 'write'],
+      scope: { kind: 'project', projectId: 'p' },
+    })
     await storage.keys.touch(A, key.id, 5_000_123)
     expect(await accounts.listKeys(A)).toEqual([{ ...key, lastUsedAtMs: expect.any(Number) as number }])
     expect(await accounts.listKeys(B)).toEqual([])
@@ -45,7 +57,11 @@ describe.each(databases)('stores on $name', { timeout: 60_000 }, ({ home: newHom
   })
 
   it('keep trunks with their passwords sealed, within their account', async () => {
-    const trunk = trunkFrom('t1', 'a', { name: 'T', host: '192.0.2.1', outboundAuth: { username: 'u', password: 'hunter2hunter2' } })
+    const trunk = trunkFrom('t1', 'a', {
+      name: 'T',
+      host: '192.0.2.1',
+      outboundAuth: { username: 'u', password: 'hunter2hunter2' },
+    })
     await storage.trunks.insert(A, trunk)
     expect(await storage.trunks.get(A, 't1')).toEqual(trunk)
     expect(await storage.trunks.get(B, 't1')).toBeUndefined()
@@ -55,7 +71,9 @@ describe.each(databases)('stores on $name', { timeout: 60_000 }, ({ home: newHom
     expect(await storage.trunks.update(A, { ...trunk, port: 5070 })).toBe(true)
     expect((await storage.trunks.listAll())[0].port).toBe(5070)
     await expect(storage.trunks.insert(A, trunk)).rejects.toMatchObject({ code: 'CONFLICT' })
-    await expect(storage.trunks.insert({ accountId: 'nobody' }, { ...trunk, id: 't9' })).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(storage.trunks.insert({ accountId: 'nobody' }, { ...trunk, id: 't9' })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    })
   })
 
   it('keep bots under growing public numbers, headers and address sealed', async () => {
@@ -72,7 +90,16 @@ describe.each(databases)('stores on $name', { timeout: 60_000 }, ({ home: newHom
   })
 
   it('keep numbers once per account, on trunks and with bots of their own account', async () => {
-    const number = { id: 'n1', accountId: 'a', number: '+912240001234', trunkId: 't1', action: 'bot', botId: 'b1', record: true, createdAtMs: 1000 } as const
+    const number = {
+      id: 'n1',
+      accountId: 'a',
+      number: '+912240001234',
+      trunkId: 't1',
+      action: 'bot',
+      botId: 'b1',
+      record: true,
+      createdAtMs: 1000,
+    } as const
     await storage.numbers.insert(A, number)
     expect(await storage.numbers.findByNumber(A, number.number)).toEqual(number)
     expect(await storage.numbers.findByNumber(B, number.number)).toBeUndefined()

@@ -1,4 +1,14 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join, normalize, sep } from 'node:path'
 import { constants, zstdDecompressSync } from 'node:zlib'
 
@@ -16,7 +26,9 @@ const BLOCK = 512
 /** Unpacks the image at `dir`, which appears whole or not at all. Without an image it does nothing: PGlite runs initdb. */
 export function unpackImage(dir: string): void {
   if (existsSync(join(dir, 'PG_VERSION')) || !existsSync(imagePath)) return
-  const tar = zstdDecompressSync(readFileSync(imagePath), { params: { [constants.ZSTD_d_windowLogMax]: IMAGE_WINDOW_LOG } })
+  const tar = zstdDecompressSync(readFileSync(imagePath), {
+    params: { [constants.ZSTD_d_windowLogMax]: IMAGE_WINDOW_LOG },
+  })
   const draft = `${dir}.new`
   rmSync(draft, { recursive: true, force: true })
   rmSync(dir, { recursive: true, force: true })
@@ -45,7 +57,7 @@ interface TarEntry {
 /** ustar, POSIX.1-1988: 512-byte header (name at 0, octal size at 124, type at 156, prefix at 345), then the content in blocks. */
 function* readTar(tar: Buffer): Generator<TarEntry> {
   const text = (at: number, length: number): string => tar.toString('utf8', at, at + length).replace(/\0.*$/s, '')
-  for (let at = 0; at + BLOCK <= tar.length && tar[at] !== 0; ) {
+  for (let at = 0; at + BLOCK <= tar.length && tar[at] !== 0;) {
     const size = parseInt(text(at + 124, 12).trim() || '0', 8)
     const prefix = text(at + 345, 155)
     const type = String.fromCharCode(tar[at + 156])
