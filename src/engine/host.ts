@@ -221,7 +221,7 @@ export class EngineHost implements MediaPlane {
 
   /** For the test of what happens then: the worker dies of an uncaught error. */
   crash(index: number): void {
-    this.#post(this.#seats[index], { do: 'crash' })
+    this.#seats[index].thread?.postMessage([{ do: 'crash' }] satisfies Command[])
   }
 
   // ── Workers ────────────────────────────────────────────────────────────────────────────────────────────────────
