@@ -30,4 +30,6 @@ export interface FrameSource {
    * @returns false when there is nothing to play: the caller sends silence
    */
   frameInto(dst: Uint8Array, law: Law): boolean
+  /** So many slots have passed without the source being asked: a stall of ours, a digit going out, hold. */
+  skipped?(slots: number): void
 }

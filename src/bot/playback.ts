@@ -8,8 +8,10 @@
  *   segments   [ item 1        )[ item 2         )
  *   bytes      speech-ring.ts, by position; grows from 2 s up to the cap
  */
-import { ENCODE, crossTable } from '../audio/g711.ts'
+import { meanSquare, meanSquareOf } from '../audio/energy.ts'
+import { DECODE, ENCODE, crossTable } from '../audio/g711.ts'
 import { FRAME_SAMPLES, SAMPLES_PER_MS, SILENCE, type FrameSource, type Law } from '../audio/flow.ts'
+import { Backlog } from './backlog.ts'
 import type { ClearedItem, Encoding } from './dialect.ts'
 import { SpeechRing } from './speech-ring.ts'
 
@@ -17,6 +19,11 @@ const MAX_MARKS = 1000
 const MAX_SEGMENTS = 1024
 const XOFF = 0.9
 const XON = 0.75
+/** Frames below this are silence: there, time is taken out unheard. */
+const SILENT = meanSquareOf(-50)
+/** In speech one frame is taken out each 100 ms; what would last longer than this goes in one piece. */
+const CUT_EVERY_SLOTS = 5
+const MOST_BY_FRAMES = 300 * SAMPLES_PER_MS
 
 /** Told from within `frameInto`, `write` and the rest; must not throw and must not call back into Playback. */
 export interface PlaybackListener {
@@ -72,7 +79,10 @@ export class Playback implements FrameSource {
   #stopped = false
   #xoff = false
   #wantEmpty = false
-  readonly stats = { playedFrames: 0, refusedSamples: 0, clears: 0, underruns: 0 }
+  readonly #backlog = new Backlog()
+  readonly #fade = new Uint8Array(FRAME_SAMPLES)
+  #slotsSinceCut = CUT_EVERY_SLOTS
+  readonly stats = { playedFrames: 0, refusedSamples: 0, skippedSamples: 0, clears: 0, underruns: 0 }
 
   /** @param lawHint the leg's law where it is known: what pcm16 is encoded to */
   constructor(options: {
@@ -110,6 +120,7 @@ export class Playback implements FrameSource {
   }
 
   setGate(gate: Gate): void {
+    if (gate !== this.#gate) this.#backlog.reset()
     this.#gate = gate
   }
 
@@ -121,7 +132,10 @@ export class Playback implements FrameSource {
       return given
     }
     const samples = Math.min(given, this.#capSamples - this.#ring.length)
-    if (samples > 0) this.#extendSegment(itemId, samples)
+    if (samples > 0) {
+      this.#extendSegment(itemId, samples)
+      this.#backlog.arrived(samples)
+    }
     if (this.#encoding === 'pcm16') this.#putPcm16(bytes, samples)
     else this.#ring.append(bytes, samples, crossTable(this.#encoding, this.#law))
     this.#waited = false
@@ -220,6 +234,7 @@ export class Playback implements FrameSource {
       this.#segments = this.#segments.filter((s) => s.itemId !== itemId)
     }
     this.#oddByte = -1
+    this.#backlog.reset()
     if (this.#ring.length === 0) {
       this.#playing = false
       this.#startSamples = FRAME_SAMPLES
@@ -245,11 +260,13 @@ export class Playback implements FrameSource {
     const queued = this.#ring.length
     if (queued === 0) {
       if (this.#playing) this.#ranDry()
+      this.#backlog.dry()
       return false
     }
     if (queued < (this.#playing ? FRAME_SAMPLES : this.#startSamples) && !this.#ending() && !this.#waited) {
       // Less than it takes, and the bot has not said that this is all: one slot of grace, then play what there is.
       this.#waited = true
+      this.#backlog.dry()
       return false
     }
     this.#waited = false
@@ -258,14 +275,67 @@ export class Playback implements FrameSource {
       this.#utteranceStart = this.#ring.read
       this.#listener.playback('started', this.queuedMs, this.#itemAtRead())
     }
-    const samples = Math.min(queued, FRAME_SAMPLES)
+    const faded = this.#backlog.excess > 0 && this.#catchUp(law)
+    const samples = Math.min(this.#ring.length, FRAME_SAMPLES)
     this.#ring.takeInto(dst, samples, crossTable(this.#law, law))
     if (samples < FRAME_SAMPLES) dst.fill(SILENCE[law], samples, FRAME_SAMPLES)
+    if (faded) this.#fadeInto(dst, law)
+    this.#backlog.taken(this.#ring.length)
+    this.#slotsSinceCut++
     this.stats.playedFrames++
     if (this.#notes.length > 0) this.#fireDue()
     this.#dropPlayedSegments()
     this.#afterShrink()
     return true
+  }
+
+  /** Slots passed in which this queue was not asked, while the bot may have gone on speaking. */
+  skipped(slots: number): void {
+    if (this.#playing) this.#backlog.skipped(slots)
+  }
+
+  // Silent frames go at once, spoken ones one by one. True: the next frame is to be faded from what `#fade` holds.
+  #catchUp(law: Law): boolean {
+    const backlog = this.#backlog
+    for (; backlog.excess > 0; this.#skip(FRAME_SAMPLES)) {
+      this.#ring.peekInto(this.#fade, FRAME_SAMPLES)
+      if (meanSquare(this.#fade, this.#law) >= SILENT) break
+    }
+    if (backlog.excess === 0 || this.#slotsSinceCut < CUT_EVERY_SLOTS) return false
+    this.#slotsSinceCut = 0
+    this.#ring.peekInto(this.#fade, FRAME_SAMPLES, crossTable(this.#law, law))
+    this.#skip(Math.max(FRAME_SAMPLES, backlog.excess - MOST_BY_FRAMES))
+    return true
+  }
+
+  #fadeInto(dst: Uint8Array, law: Law): void {
+    const decode = DECODE[law]
+    const encode = ENCODE[law]
+    for (let i = 0; i < FRAME_SAMPLES; i++) {
+      const from = decode[this.#fade[i]]
+      dst[i] = encode[(from + ((decode[dst[i]] - from) * i) / FRAME_SAMPLES) & 0xffff]
+    }
+  }
+
+  // Takes the next `n` samples out unheard: everything that counts what was heard moves up to them.
+  #skip(n: number): void {
+    const from = this.#ring.read
+    const to = from + n
+    this.#ring.skip(n)
+    this.#backlog.cut(n)
+    this.stats.skippedSamples += n
+    this.#utteranceStart += n
+    for (let i = 0; i < this.#notes.length; i++) {
+      const note = this.#notes[i]
+      if (note.at < to) note.at = to
+      if (note.base >= 0 && note.base < to) note.base = Math.min(to, note.base + n)
+    }
+    for (let i = 0; i < this.#segments.length; i++) {
+      const s = this.#segments[i]
+      if (s.end <= from) continue
+      if (s.start < to) s.start = Math.min(to, s.start + n)
+      s.end = Math.max(s.end, to)
+    }
   }
 
   /** Nothing more is to be expected behind what is queued. */
@@ -278,8 +348,10 @@ export class Playback implements FrameSource {
   #ranDry(): void {
     this.#playing = false
     // A trailing mark was the bot's way to say where its speech ends; else it fell behind its own stream.
-    if (this.#markedAt === this.#ring.read) this.#listener.playback('drained', 0, this.#segments.at(-1)?.itemId)
-    else {
+    if (this.#markedAt === this.#ring.read) {
+      this.#backlog.reset()
+      this.#listener.playback('drained', 0, this.#segments.at(-1)?.itemId)
+    } else {
       this.stats.underruns++
       this.#startSamples = 2 * FRAME_SAMPLES
       this.#listener.playback('underrun', 0, this.#segments.at(-1)?.itemId)
@@ -303,8 +375,10 @@ export class Playback implements FrameSource {
     }
     this.#startSamples = FRAME_SAMPLES
     this.#listener.playback('drained', this.queuedMs, note.itemId)
-    if (this.#ring.length === 0) this.#playing = false
-    else if (this.#playing) {
+    if (this.#ring.length === 0) {
+      this.#playing = false
+      this.#backlog.reset()
+    } else if (this.#playing) {
       // The next utterance follows without a gap, perhaps within this very frame.
       this.#utteranceStart = note.at
       this.#listener.playback('started', this.queuedMs, this.#itemAtRead())

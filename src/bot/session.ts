@@ -72,6 +72,8 @@ export interface SessionStats {
   toBotMs: number
   droppedToBotMs: number
   refusedMs: number
+  /** Audio of the bot given up to catch up with time after a stall. */
+  caughtUpMs: number
   badMessages: number
   firstAudioMs?: number
   connectMs?: number
@@ -169,6 +171,7 @@ export class BotSession {
       toBotMs: this.#uplink.stats.sentMs,
       droppedToBotMs: this.#uplink.stats.droppedMs,
       refusedMs: Math.round(this.#playback.stats.refusedSamples / 8),
+      caughtUpMs: Math.round(this.#playback.stats.skippedSamples / 8),
       badMessages: this.#patience.bad,
       firstAudioMs: this.#firstAudioMs,
       connectMs: this.#connectMs,
@@ -243,6 +246,7 @@ export class BotSession {
       to_bot_ms: s.toBotMs,
       dropped_to_bot_ms: s.droppedToBotMs,
       refused_ms: s.refusedMs,
+      caught_up_ms: s.caughtUpMs,
       bad_messages: s.badMessages,
     }
   }

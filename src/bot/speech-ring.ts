@@ -72,6 +72,20 @@ export class SpeechRing {
     if (r === this.#write) this.#shrink()
   }
 
+  /** Copies the first `n` bytes into `dst` without taking them. */
+  peekInto(dst: Uint8Array, n: number, table?: Uint8Array): void {
+    const read = this.#read
+    for (let i = 0; i < n; i++) {
+      const byte = this.#slab[(read + i) & this.#mask]
+      dst[i] = table ? table[byte] : byte
+    }
+  }
+
+  /** Drops the first `n` bytes (no more than `length`). */
+  skip(n: number): void {
+    this.#read += n
+  }
+
   /** Takes positions [from, to) out; what lies behind moves up by as many. */
   cut(from: number, to: number): void {
     const slab = this.#slab

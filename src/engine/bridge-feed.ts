@@ -6,12 +6,18 @@
  *
  * Bytes pass untouched when both laws are the same.
  */
+import { meanSquare, meanSquareOf } from '../audio/energy.ts'
 import { crossTable } from '../audio/g711.ts'
 import { FRAME_SAMPLES, type FrameSink, type FrameSource, type Law } from '../audio/flow.ts'
 
 const SLOTS = 4
-/** A second of frames without the queue once running low: what lay in it all that time is only delay. */
-const TRIM_AFTER = 50
+/**
+ * So many frames taken without the queue once running low: what lay in it all that time is only delay. A silent frame
+ * goes next, any frame a little later: the three that may stand are gone within 2 s of speech.
+ */
+const TRIM_SILENCE_AFTER = 20
+const TRIM_AFTER = 30
+const SILENT = meanSquareOf(-50)
 
 export class BridgeFeed implements FrameSink, FrameSource {
   readonly #bytes = new Uint8Array(SLOTS * FRAME_SAMPLES)
@@ -47,12 +53,18 @@ export class BridgeFeed implements FrameSink, FrameSource {
 
   #trim(): void {
     this.#leastLeft = Math.min(this.#leastLeft, this.#write - this.#read)
-    if (++this.#taken < TRIM_AFTER) return
+    if (++this.#taken < TRIM_SILENCE_AFTER) return
     if (this.#leastLeft > 0) {
+      if (this.#taken < TRIM_AFTER && !this.#silentNext()) return
       this.#read++
       this.stats.dropped++
     }
     this.#taken = 0
     this.#leastLeft = SLOTS
+  }
+
+  #silentNext(): boolean {
+    const slot = this.#read & (SLOTS - 1)
+    return meanSquare(this.#bytes, this.#laws[slot], slot * FRAME_SAMPLES, (slot + 1) * FRAME_SAMPLES) < SILENT
   }
 }

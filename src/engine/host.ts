@@ -344,6 +344,7 @@ function countBot(summary: BotSummary): void {
   if (summary.connectMs !== undefined) metrics.botConnect.observe(summary.connectMs / 1000)
   if (summary.firstAudioMs !== undefined) metrics.firstAudio.observe(summary.firstAudioMs / 1000)
   if (summary.droppedToBotMs > 0) metrics.botDroppedMs.inc(summary.droppedToBotMs)
+  if (summary.caughtUpMs > 0) metrics.botCaughtUpMs.inc(summary.caughtUpMs)
   for (const [code, n] of Object.entries(summary.errors)) metrics.botErrors.inc({ code }, n)
 }
 

@@ -96,6 +96,10 @@ export class LegSession implements FrameSink, FrameSource {
     }
   }
 
+  skipped(slots: number): void {
+    if (!this.#fromPeer) this.#bot?.source.skipped?.(slots)
+  }
+
   // ── Commands ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   connect(remote: RemoteMedia): void {
@@ -156,12 +160,15 @@ export class LegSession implements FrameSink, FrameSource {
         fault: (err) => this.#house.fault(legId, err),
         ended: () => {
           counts.botSockets--
-          const { firstAudioMs, connectMs, droppedToBotMs, errors } = bot.stats
+          const { firstAudioMs, connectMs, droppedToBotMs, caughtUpMs, errors } = bot.stats
           this.#firstBotAudioMs ??= firstAudioMs
           if (this.#bot === bot) this.#bot = undefined
           // `lost` is told right after this; the summary waits for it.
           queueMicrotask(() =>
-            emit({ on: 'botSummary', summary: { end, connectMs, firstAudioMs, droppedToBotMs, errors } }),
+            emit({
+              on: 'botSummary',
+              summary: { end, connectMs, firstAudioMs, droppedToBotMs, caughtUpMs, errors },
+            }),
           )
         },
       },

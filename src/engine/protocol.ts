@@ -45,6 +45,8 @@ export interface BotSummary {
   connectMs?: number
   firstAudioMs?: number
   droppedToBotMs: number
+  /** Bot audio given up to catch up with time, ms. */
+  caughtUpMs: number
   errors: Record<string, number>
 }
 

@@ -73,6 +73,8 @@ export interface Leaks {
   rtpPorts: number | null
   callsActive: number | null
   timers: number | null
+  /** Of libuv in the control thread. */
+  handles: number | null
   rssMb: number | null
 }
 
@@ -162,6 +164,7 @@ export function churnTable(r: ChurnReport): string {
     ['RTP ports', both('rtpPorts')],
     ['live calls', both('callsActive')],
     ['timers', both('timers')],
+    ['handles', both('handles')],
     ['memory, MB', both('rssMb')],
     ['left behind', r.leaks.length ? r.leaks.join(', ') : 'nothing'],
     ...problemRows(r.problems),

@@ -307,7 +307,7 @@ export class Leg {
     const sender = this.#sender
     if (!this.#sending) {
       this.#idle = true
-      sender.skip(turns)
+      sender.skip(turns, this.#source)
       return
     }
     const atMs = this.#txFirstDueMs + (sender.positionSamples + (turns - 1) * FRAME_SAMPLES) / SAMPLES_PER_MS

@@ -86,7 +86,8 @@ export class Sender {
   }
 
   /** Time passes without sending (hold): the next packet starts a new talk spurt. */
-  skip(turns: number): void {
+  skip(turns: number, source: FrameSource | undefined): void {
+    source?.skipped?.(turns)
     this.#pendingLength = 0
     this.#marker = true
     this.#elapse(turns)
@@ -97,6 +98,7 @@ export class Sender {
     if (turns > 1) {
       this.#pendingLength = 0
       this.#elapse(turns - 1)
+      source?.skipped?.(turns - 1)
     }
     let sent: Sent = 'silence'
     if (this.events.busy) {
@@ -107,10 +109,14 @@ export class Sender {
         this.#pendingLength = 0
         this.#send(packet, this.#dtmfPayloadType, this.events.marker, this.events.rtpTs)
         this.#elapse(1)
+        source?.skipped?.(1)
         return 'silence'
       }
     }
-    if (this.events.busy || !source?.frameInto(this.frame, this.law)) this.frame.fill(SILENCE[this.law])
+    if (this.events.busy) {
+      this.frame.fill(SILENCE[this.law])
+      source?.skipped?.(1)
+    } else if (!source?.frameInto(this.frame, this.law)) this.frame.fill(SILENCE[this.law])
     else sent = 'source'
     this.#sinceSentMs += this.#stepMs
     this.#packetize()

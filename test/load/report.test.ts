@@ -38,6 +38,7 @@ const NOTHING: Leaks = {
   rtpPorts: 0,
   callsActive: 0,
   timers: 10,
+  handles: 12,
   rssMb: 120,
 }
 
