@@ -41,6 +41,8 @@ const SPEECH_CUT_FRAMES = 3
 /** Windows of 0.5 s without a late packet before delay is taken back, at first and at most. */
 const PATIENCE = 3
 const MAX_PATIENCE = 12
+/** Windows in which one packet without time to spare is reason enough for more delay. */
+const LATELY = 3
 /** Running dry within 10 s of taking delay back: it was taken too soon. */
 const HASTY_FRAMES = 500
 const NONE = -1
@@ -427,10 +429,11 @@ export class JitterBuffer {
 
   // Returns the lost ms of the frame when it has filled `dst` itself, else NONE.
   #adaptInto(dst: Uint8Array): number {
-    const least = this.#leads.min(1)
+    const usual = this.#leads.usualMin()
+    const least = Math.min(this.#leads.min(LATELY), usual)
     if (least < 2 && this.#leads.max() < MAX_DELAY_MS) return this.#insertInto(dst, least)
     const longMin = this.#leads.min(this.#patience, true)
-    if (longMin < EARLY_MS || this.#end - this.#read < FRAME_SAMPLES + STEP) return NONE
+    if (longMin < EARLY_MS || usual < EARLY_MS || this.#end - this.#read < FRAME_SAMPLES + STEP) return NONE
     if (this.#silentAhead(FRAME_SAMPLES + STEP)) {
       this.#cut(STEP)
       return NONE

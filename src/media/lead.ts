@@ -61,6 +61,28 @@ export class LeadStats {
     return min
   }
 
+  /**
+   * What happens again and again on this path: the third smallest lead of all windows since reset (8 s at most), so that
+   * one event, which touches two windows, does not count. ∞ while there are fewer.
+   */
+  usualMin(): number {
+    let least = this.#curMin
+    let second = Infinity
+    let third = Infinity
+    for (let i = 0; i < this.#filled; i++) {
+      const min = this.#min[(this.#index - 1 - i + WINDOWS) % WINDOWS]
+      if (min < least) {
+        third = second
+        second = least
+        least = min
+      } else if (min < second) {
+        third = second
+        second = min
+      } else if (min < third) third = min
+    }
+    return third
+  }
+
   /** Largest lead of the current and the last 2 windows; 0 when there is none. */
   max(): number {
     let max = this.#curMax
