@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { ConfigError, SETTINGS, configTable, loadConfig, printConfig } from '../src/config.ts'
+import type { ConfigError} from '../src/config.ts';
+import { SETTINGS, configTable, loadConfig, printConfig } from '../src/config.ts'
 
 describe('configuration', () => {
   it('has a default for all that need one', () => {

@@ -15,7 +15,7 @@ const created: CallFact = {
 
 function fold(facts: CallFact[], record?: CallRecord): CallRecord | undefined {
   const events = facts.map(
-    (fact, i) => ({ callId: 'c', accountId: 'a', seq: i + 1, atMs: 1000 * (i + 1), ...fact }) as CallEvent,
+    (fact, i) => ({ callId: 'c', accountId: 'a', seq: i + 1, atMs: 1000 * (i + 1), ...fact }),
   )
   return events.reduce<CallRecord | undefined>((r, e) => applyEvent(r, e), record)
 }
