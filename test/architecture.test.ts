@@ -67,19 +67,25 @@ interface Import {
   typeOnly: boolean
 }
 
-const code = (file: string): string => readFileSync(join(SRC, file), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '')
+const code = (file: string): string =>
+  readFileSync(join(SRC, file), 'utf8')
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/^\s*\/\/.*$/gm, '')
 
 const imports: Import[] = files.flatMap((from) =>
-  [...code(from).matchAll(/^(?:import|export)\s(type\s)?(?:[^'"`;]*?\sfrom\s)?['"]([^'"]+)['"]/gm)].map(([, type, to]) => ({
-    from,
-    to: to.startsWith('.') ? relative(SRC, resolve(SRC, dirname(from), to)) : to,
-    typeOnly: type !== undefined,
-  })),
+  [...code(from).matchAll(/^(?:import|export)\s(type\s)?(?:[^'"`;]*?\sfrom\s)?['"]([^'"]+)['"]/gm)].map(
+    ([, type, to]) => ({
+      from,
+      to: to.startsWith('.') ? relative(SRC, resolve(SRC, dirname(from), to)) : to,
+      typeOnly: type !== undefined,
+    }),
+  ),
 )
 const inner = imports.filter((i) => files.includes(i.to))
 
 const rowOf = (file: string): number => ROWS.findIndex((row) => row.some((r) => r.test(file)))
-const placeOf = (file: string): string => (/^sip\/gateway/.test(file) ? 'sip/gateway' : file.includes('/') ? file.split('/')[0] : file)
+const placeOf = (file: string): string =>
+  /^sip\/gateway/.test(file) ? 'sip/gateway' : file.includes('/') ? file.split('/')[0] : file
 
 /** Adapters may name the ports that they implement, and what those speak of, as types. */
 const isPortType = (i: Import): boolean => i.typeOnly && rowOf(i.from) === 6 && rowOf(i.to) <= 5
@@ -127,7 +133,9 @@ describe('the house', () => {
 
   it('uses each package only in its folder', () => {
     const wrong = imports.filter(({ from, to }) => {
-      const key = Object.keys(ONLY_IN).find((k) => to === k || to.startsWith(`${k}/`) || (k.endsWith('/*') && to.startsWith(k.slice(0, -1))))
+      const key = Object.keys(ONLY_IN).find(
+        (k) => to === k || to.startsWith(`${k}/`) || (k.endsWith('/*') && to.startsWith(k.slice(0, -1))),
+      )
       return key !== undefined && !ONLY_IN[key].test(from)
     })
     expect(wrong.map((i) => `${i.from} → ${i.to}`)).toEqual([])
@@ -138,7 +146,9 @@ describe('the house', () => {
   })
 
   it('imports only files that exist, by their .ts name', () => {
-    const wrong = imports.filter((i) => !i.to.includes(':') && /^[a-z]+\//.test(i.to) && rowOf(i.to) >= 0 && !files.includes(i.to))
+    const wrong = imports.filter(
+      (i) => !i.to.includes(':') && /^[a-z]+\//.test(i.to) && rowOf(i.to) >= 0 && !files.includes(i.to),
+    )
     expect(wrong.map((i) => `${i.from} → ${i.to}`)).toEqual([])
   })
 })

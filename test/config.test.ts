@@ -1,18 +1,29 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import type { ConfigError} from '../src/config.ts';
+import type { ConfigError } from '../src/config.ts'
 import { SETTINGS, configTable, loadConfig, printConfig } from '../src/config.ts'
 
 describe('configuration', () => {
   it('has a default for all that need one', () => {
     const config = loadConfig({})
-    expect(config).toMatchObject({ httpPort: 8080, httpHost: '127.0.0.1', sipPort: 5060, dataDir: './data', allowInsecureBots: false })
+    expect(config).toMatchObject({
+      httpPort: 8080,
+      httpHost: '127.0.0.1',
+      sipPort: 5060,
+      dataDir: './data',
+      allowInsecureBots: false,
+    })
     expect(config.rtpPorts).toEqual({ first: 20000, last: 29999 })
     expect(config.databaseUrl).toBeUndefined()
   })
 
   it('reports every mistake at once, unknown names included, without showing a secret', () => {
-    const env = { TRUNKLINE_HTTP_PORT: '70000', TRUNKLINE_RTP_PORTS: '5-4', TRUNKLINE_ADMIN_KEY: 'short-secret', TRUNKLINE_HTP_PORT: '1' }
+    const env = {
+      TRUNKLINE_HTTP_PORT: '70000',
+      TRUNKLINE_RTP_PORTS: '5-4',
+      TRUNKLINE_ADMIN_KEY: 'short-secret',
+      TRUNKLINE_HTP_PORT: '1',
+    }
     let mistakes: string[] = []
     try {
       loadConfig(env)
@@ -28,7 +39,9 @@ describe('configuration', () => {
   })
 
   it('is printed with its secrets redacted', () => {
-    const text = printConfig(loadConfig({ DATABASE_URL: 'postgres://u:hunter2@h/db', TRUNKLINE_RTP_PORTS: '30000-30100' }))
+    const text = printConfig(
+      loadConfig({ DATABASE_URL: 'postgres://u:hunter2@h/db', TRUNKLINE_RTP_PORTS: '30000-30100' }),
+    )
     expect(text).toContain('DATABASE_URL=***')
     expect(text).toContain('TRUNKLINE_RTP_PORTS=30000-30100')
     expect(text).not.toContain('hunter2')

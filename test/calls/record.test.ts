@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { CallEvent, CallFact } from '../../src/calls/events.ts'
+import type { CallFact } from '../../src/calls/events.ts'
 import { applyEvent, durationSeconds, type CallRecord } from '../../src/calls/record.ts'
 
 const created: CallFact = {
@@ -14,9 +14,7 @@ const created: CallFact = {
 }
 
 function fold(facts: CallFact[], record?: CallRecord): CallRecord | undefined {
-  const events = facts.map(
-    (fact, i) => ({ callId: 'c', accountId: 'a', seq: i + 1, atMs: 1000 * (i + 1), ...fact }),
-  )
+  const events = facts.map((fact, i) => ({ callId: 'c', accountId: 'a', seq: i + 1, atMs: 1000 * (i + 1), ...fact }))
   return events.reduce<CallRecord | undefined>((r, e) => applyEvent(r, e), record)
 }
 

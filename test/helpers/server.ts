@@ -51,7 +51,9 @@ export async function startTestServer(installation: TestInstallation): Promise<T
         {
           id: 'test',
           name: 'test',
-          trunks: [{ id: 'carrier', name: 'carrier', host: '127.0.0.1', port: carrier.port, allowedCidrs: ['127.0.0.1/32'] }],
+          trunks: [
+            { id: 'carrier', name: 'carrier', host: '127.0.0.1', port: carrier.port, allowedCidrs: ['127.0.0.1/32'] },
+          ],
           bots: bots.map(([name, bot]) => ({ id: name, name, ...bot })),
           numbers: [
             ...bots.map(([name]) => ({
