@@ -11,6 +11,7 @@ import { addJsonParser, CAPS } from './body.ts'
 import type { Core } from './core.ts'
 import { addHealth } from './health.ts'
 import { ivrSolutions } from './ivr-solutions/index.ts'
+import type { FacadeWorld } from './facade.ts'
 import { AuthFailures } from './keys.ts'
 import { phoneInc } from './phone-inc/index.ts'
 import { addRecordings } from './recordings.ts'
@@ -33,7 +34,7 @@ export async function buildServer(core: Core, limits: Partial<Limits> = {}): Pro
     routerOptions: { maxParamLength: 128 },
     return503OnClosing: true,
   })
-  const facade = {
+  const facade: FacadeWorld = {
     core,
     limits: { ...LIMITS, ...limits },
     failures: new AuthFailures(core.clock, limits.authFailuresPerMinute ?? LIMITS.authFailuresPerMinute),
@@ -64,13 +65,6 @@ export async function buildServer(core: Core, limits: Partial<Limits> = {}): Pro
   await app.register(phoneInc(facade), { prefix: '/api/v1' })
   for (const prefix of ['/api', '/ivrappv2', '/v1']) await app.register(ivrSolutions(facade), { prefix })
   return app
-}
-
-/** What every facade is given. */
-export interface FacadeWorld {
-  core: Core
-  limits: Limits
-  failures: AuthFailures
 }
 
 const OPENAPI = {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { authenticate, bearerOf, bodyKeyOf, queryKeyOf } from '../keys.ts'
 import { addRows, type Row } from '../route.ts'
-import type { FacadeWorld } from '../server.ts'
+import type { FacadeWorld } from '../facade.ts'
 import { validatorCompiler } from '../validation.ts'
 import { addFormBodies } from './bodies.ts'
 import { callStatus } from './call-status.ts'

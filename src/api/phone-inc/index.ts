@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { authenticate, bearerOf, headerOf, queryKeyOf } from '../keys.ts'
 import { addRows } from '../route.ts'
-import type { FacadeWorld } from '../server.ts'
+import type { FacadeWorld } from '../facade.ts'
 import { validatorCompiler } from '../validation.ts'
 import { calls } from './calls.ts'
 import { errorHandler, notFound } from './errors.ts'
