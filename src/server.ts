@@ -66,10 +66,18 @@ export async function startServer(config: Config, clock: Clock, log: Log): Promi
     closers.unshift(() => engine.shutdown())
     await engine.start()
 
-    const gateway = new SipGateway({ clock, log, host: config.sipHost, port: config.sipPort, advertisedHost })
+    const directory = new MemoryDirectory(storage)
+    const gateway = new SipGateway({
+      clock,
+      log,
+      host: config.sipHost,
+      port: config.sipPort,
+      advertisedHost,
+      // One carrier may serve several accounts from the same addresses: the number tells whose call it is.
+      chooseTrunk: (trunkIds, number) => trunkIds.find((id) => directory.inboundRoute(id, number)),
+    })
     closers.unshift(() => gateway.close())
 
-    const directory = new MemoryDirectory(storage)
     const changed = async (): Promise<void> => {
       await directory.reload()
       gateway.setTrunks([...directory.trunks])

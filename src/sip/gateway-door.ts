@@ -8,6 +8,7 @@ import { token } from '../lib/ids.ts'
 import { maskNumber, type Log } from '../telemetry/log.ts'
 import { metrics } from '../telemetry/metrics.ts'
 import { DigestServer } from './auth/digest.ts'
+import { parseAuthList } from './auth/digest-hash.ts'
 import { formatReason, parseNameAddr } from './message/headers.ts'
 import type { SipRequest } from './message/message.ts'
 import { parseUri } from './message/uri.ts'
@@ -112,7 +113,7 @@ export class Door {
     let stale = false
     const given = request.headers.all('Authorization')
     for (const authorization of given.slice(0, 4)) {
-      const username = /username\s*=\s*"((?:[^"\\]|\\.)*)"/i.exec(authorization)?.[1] ?? ''
+      const username = parseAuthList(authorization)[0]?.fields.get('username') ?? ''
       const trunk = candidates.find((t) => t.settings.inboundAuth?.username === username)
       // An unknown user costs the same work and gets the same answer.
       const verdict = this.#digest.check(authorization, request.method, trunk?.settings.inboundAuth, source)

@@ -102,6 +102,7 @@ export class SipGateway implements Signaling {
       random: options.random,
       openTransports: options.openTransports,
       admit: (host) => this.#trunks.admits(host),
+      timersFor: (host) => this.#trunks.timersOf(host),
       gate: (request, flow) => this.#door.judge(request, flow),
       settingsFor: (request, flow) => {
         const trunk = this.#door.trunkOf(request)

@@ -50,6 +50,8 @@ export interface UserAgentOptions extends SessionSettings {
   gate?: Gate
   /** Settings of an incoming session, by whom it comes from. Asked after `gate`. */
   settingsFor?: (request: SipRequest, flow: Flow) => SessionSettings
+  /** Timers of requests that come from this address, where they differ. */
+  timersFor?: (remoteHost: string) => Partial<SipTimers> | undefined
   /** Tests put a network in memory here. */
   openTransports?: () => Promise<Transports>
   random?: () => number
@@ -101,7 +103,8 @@ export class UserAgent {
       openTransports({ clock, log, host, port, advertisedHost, admit: may }))
     if (may) transports.setAdmission(may)
     this.#transports = transports
-    this.#layer = new TransactionLayer({ clock, log, transports: this.#transports, timers: this.#options.timers })
+    const { timers, timersFor } = this.#options
+    this.#layer = new TransactionLayer({ clock, log, transports: this.#transports, timers, timersFor })
     this.#layer.onRequest((request, transaction, flow) => this.#onRequest(request, transaction, flow))
     this.#core = {
       clock,

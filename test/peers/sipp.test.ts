@@ -173,26 +173,27 @@ describe('we call sipp', () => {
     expect(ends.map((e) => `${e.by} ${e.sipStatus}`)).toEqual(Array(20).fill('us 0'))
   })
 
-  it('60 of 60 calls over a path that loses 20 %', async () => {
+  it.each([1, 6, 20261121])('60 of 60 calls over a path that loses 20 % (seed %i)', async (seed) => {
     // The path stands where a NAT would: everything in the dialog goes back through it.
     await start({ nat: 'always' })
-    const path = new LossyPath(0.2)
+    const path = new LossyPath(0.2, seed)
     let sippPort = 0
     await path.open(() => sippPort)
-    // sipp judges: our `ended` comes with the hang-up and says nothing of the BYE's fate.
-    const run = await sipp(['-m', '60'], {
+    await sipp([], {
       scenario: 'uas-lossy',
-      timeoutS: 70,
-      started: (port) => {
+      timeoutS: 60,
+      started: (port, stop) => {
         sippPort = port
+        path.onEnded = () => path.ended.size === 60 && stop()
         for (let i = 0; i < 60; i++) {
           const s = call(path.port)
-          s.on('established', () => s.hangup())
+          // Not at once: a BYE that overtakes repeats of the 200 would bring late ACKs, which sipp cannot take.
+          s.on('established', () => systemClock.after(6000, () => s.hangup()))
         }
       },
     })
     path.close()
-    passed(run)
+    expect(path.ended.size).toBe(60)
     expect(ends.map((e) => `${e.by} ${e.sipStatus}`)).toEqual(Array(60).fill('us 0'))
   })
 

@@ -32,7 +32,7 @@ export async function sipp(
   more: {
     port?: number
     scenario?: string
-    started?: (port: number) => void
+    started?: (port: number, stop: () => void) => void
     timeoutS?: number
   } = {},
 ): Promise<SippRun> {
@@ -50,7 +50,7 @@ export async function sipp(
     { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, TERM: 'xterm' } },
   ) // prettier-ignore
   // It may not have bound its socket yet: the repeats of our INVITE bridge that.
-  child.once('spawn', () => more.started?.(port))
+  child.once('spawn', () => more.started?.(port, () => child.kill('SIGKILL')))
   let output = ''
   child.stdout.on('data', (d: Buffer) => {
     output = (output + d.toString('latin1')).slice(-6000)
@@ -86,18 +86,22 @@ function firstLines(log: string, direction: 'received' | 'sent'): string[] {
 export const count = (lines: string[], what: string): number => lines.filter((l) => l.startsWith(what)).length
 
 /**
- * A UDP path that drops datagrams both ways, by a seeded lot. Not for the stock UAS: when its 180 and 200 are lost it
- * takes our repeated INVITE for an unexpected message, aborts and stays silent (seen in a trace); see uas-lossy.xml.
+ * A UDP path that drops datagrams both ways, by a seeded lot, and judges from the wire which calls came to their end:
+ * a linear sipp script cannot (the stock UAS aborts on a repeated INVITE, and every UAS script on a late ACK).
  */
 export class LossyPath {
   port = 0
   readonly #near = createSocket('udp4')
   readonly #far = new Map<number, Socket>()
   readonly #loss: number
-  #seed = 20261121
+  #seed: number
+  /** Call-IDs whose BYE was answered, and the answer reached us. */
+  readonly ended = new Set<string>()
+  onEnded: () => void = () => undefined
 
-  constructor(loss: number) {
+  constructor(loss: number, seed: number) {
     this.#loss = loss
+    this.#seed = seed
   }
 
   async open(toPort: () => number): Promise<void> {
@@ -105,12 +109,21 @@ export class LossyPath {
       let far = this.#far.get(from.port)
       if (!far) {
         this.#far.set(from.port, (far = createSocket('udp4')))
-        far.on('message', (back) => this.#keep() && this.#near.send(back, from.port, from.address))
+        far.on('message', (back) => this.#keep() && this.#back(back, from.port, from.address))
       }
       if (this.#keep()) far.send(bytes, toPort(), '127.0.0.1')
     })
     await new Promise<void>((resolve) => this.#near.bind(0, '127.0.0.1', resolve))
     this.port = this.#near.address().port
+  }
+
+  #back(bytes: Buffer, port: number, host: string): void {
+    this.#near.send(bytes, port, host)
+    const text = bytes.toString('latin1')
+    const callId = /^Call-ID: *(\S+)/im.exec(text)?.[1]
+    if (!callId || !text.startsWith('SIP/2.0 200') || !/^CSeq: *\d+ BYE/im.test(text)) return
+    this.ended.add(callId)
+    this.onEnded()
   }
 
   #keep(): boolean {

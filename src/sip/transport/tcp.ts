@@ -188,7 +188,7 @@ export class TcpTransport {
     let refused: string | undefined
     // A connection may already be gone when it is accepted.
     if (!host || socket.remotePort === undefined) refused = 'tcp-gone'
-    else if (!this.#events.admit(host)) refused = 'source'
+    else if (!this.#events.admit(host)) refused = 'unknown_source'
     else if (open >= MOST_PER_SOURCE || this.#flows.size >= MOST_CONNECTIONS) refused = 'tcp-too-many'
     if (refused) {
       metrics.sipDropped.inc({ reason: refused })

@@ -129,7 +129,7 @@ class TransportSet implements Transports {
   #receive(bytes: Buffer, flow: Flow): void {
     // An exception in here would end the process for every call.
     try {
-      if (!this.#mayRead(flow.remoteHost, flow.protocol)) return metrics.sipDropped.inc({ reason: 'source' })
+      if (!this.#mayRead(flow.remoteHost, flow.protocol)) return metrics.sipDropped.inc({ reason: 'unknown_source' })
       const result = parseMessage(bytes)
       if (!result.ok) {
         metrics.sipDropped.inc({ reason: 'malformed' })

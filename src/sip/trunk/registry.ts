@@ -93,9 +93,15 @@ export class TrunkRegistry {
     return [...this.#trunks.values()]
   }
 
-  /** Whether this source may be read at all. */
-  admits(host: string): boolean {
-    return this.#anyDigest || this.bySource(host).length > 0 || this.#isNextHop(host)
+  /** Whether this source may be read at all. A trunk's own addresses are never banned: over UDP anyone can forge them. */
+  admits(host: string): boolean | 'trusted' {
+    if (this.bySource(host).length > 0 || this.#isNextHop(host)) return 'trusted'
+    return this.#anyDigest
+  }
+
+  /** T1 and T2 of the trunk that this source belongs to. */
+  timersOf(host: string): { t1Ms: number; t2Ms: number } | undefined {
+    return this.bySource(host)[0]?.settings
   }
 
   /** Trunks whose CIDRs hold this address, the closest match first. */
