@@ -28,11 +28,17 @@ export async function dialNow(core: Core, ctx: AccountContext, dial: Dial, callI
 }
 
 /** Refuses now what would fail later: the bot and the caller number are looked up before the request is put away. */
-export async function dialLater(core: Core, ctx: AccountContext, dial: Dial, atMs: number): Promise<ScheduledCall> {
+export async function dialLater(
+  core: Core,
+  ctx: AccountContext,
+  dial: Dial,
+  atMs: number,
+  callId: string,
+): Promise<ScheduledCall> {
   await placeFrom(core, ctx, dial)
   if (dial.from !== undefined && !(await core.numbers.list(ctx)).some((n) => n.number === dial.from))
     throw new DomainError('NO_TRUNK', 'The caller number is not one of this account.')
-  return core.schedules.scheduleCall(ctx, atMs, { dial })
+  return core.schedules.scheduleCall(ctx, atMs, { dial }, callId)
 }
 
 /** A scheduled call is due: places it under the ids that were promised. For ScheduleService.start. */

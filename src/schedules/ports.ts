@@ -27,6 +27,7 @@ export interface ScheduleStore {
   /** The row and its job in one transaction. Rejects with RATE_LIMITED when `maxPending` rows wait already. */
   insert(ctx: AccountContext, call: ScheduledCall, maxPending: number): Promise<void>
   get(ctx: AccountContext, id: string): Promise<ScheduledCall | undefined>
+  findByCallId(ctx: AccountContext, callId: string): Promise<ScheduledCall | undefined>
   findByLogId(ctx: AccountContext, logId: number): Promise<ScheduledCall | undefined>
   list(ctx: AccountContext, limit: number): Promise<ScheduledCall[]>
   /** Moves pending → cancelled; false when it was no longer pending. */

@@ -53,13 +53,21 @@ export class ScheduleService {
     return parseScheduleTime(text, zone, this.#world.clock.wallMs())
   }
 
-  async scheduleCall(ctx: AccountContext, whenMs: number, payload: Record<string, unknown>): Promise<ScheduledCall> {
+  /** `callId`: the id that the call will have; scheduling the same one again returns what was scheduled before. */
+  async scheduleCall(
+    ctx: AccountContext,
+    whenMs: number,
+    payload: Record<string, unknown>,
+    callId?: string,
+  ): Promise<ScheduledCall> {
     const { clock, logIds, store, maxPending = 10_000 } = this.#world
     const nowMs = clock.wallMs()
+    const before = callId === undefined ? undefined : await store.findByCallId(ctx, callId)
+    if (before) return before
     const call: ScheduledCall = {
       id: uuidv7(nowMs),
       accountId: ctx.accountId,
-      callId: uuidv7(nowMs),
+      callId: callId ?? uuidv7(nowMs),
       logId: logIds.next(),
       atMs: whenMs,
       status: 'pending',

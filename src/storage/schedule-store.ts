@@ -59,6 +59,11 @@ export class SqlScheduleStore implements ScheduleStore {
     return row && this.#scheduledFrom(row)
   }
 
+  async findByCallId(ctx: AccountContext, callId: string): Promise<ScheduledCall | undefined> {
+    const row = await this.#of(ctx).where('call_id', '=', callId).executeTakeFirst()
+    return row && this.#scheduledFrom(row)
+  }
+
   async findByLogId(ctx: AccountContext, logId: number): Promise<ScheduledCall | undefined> {
     if (!Number.isSafeInteger(logId)) return undefined
     const row = await this.#of(ctx).where('log_id', '=', logId).executeTakeFirst()

@@ -56,7 +56,8 @@ describe('dialNow', () => {
 
 describe('dialLater', () => {
   it('puts the request away by name, and places it as the bot is when its time comes', async () => {
-    const scheduled = await dialLater(core, ctx, dial({ id: 'bot-1' }), NOW_MS + 60_000)
+    const scheduled = await dialLater(core, ctx, dial({ id: 'bot-1' }), NOW_MS + 60_000, 'call-1')
+    expect(scheduled.callId).toBe('call-1')
     expect(JSON.stringify(scheduled.payload)).not.toContain('of-the-bot')
     await core.bots.update(ctx, 'bot-1', { url: 'wss://moved.example.com/' })
     await dialScheduled(core, JSON.parse(JSON.stringify(scheduled)) as typeof scheduled)
@@ -70,11 +71,13 @@ describe('dialLater', () => {
 
   it('refuses at once what would fail later', async () => {
     const at = NOW_MS + 60_000
-    await expect(dialLater(core, ctx, dial({ id: 'none' }), at)).rejects.toMatchObject({ code: 'NOT_FOUND' })
-    await expect(dialLater(core, ctx, dial({ url: 'ws://x' }), at)).rejects.toMatchObject({ code: 'INVALID' })
-    await expect(dialLater(core, ctx, dial({ id: 'bot-1' }, { from: '+911143104999' }), at)).rejects.toMatchObject({
-      code: 'NO_TRUNK',
-    })
+    await expect(dialLater(core, ctx, dial({ id: 'none' }), at, 'c')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(dialLater(core, ctx, dial({ url: 'ws://x' }), at, 'c')).rejects.toMatchObject({ code: 'INVALID' })
+    await expect(dialLater(core, ctx, dial({ id: 'bot-1' }, { from: '+911143104999' }), at, 'c')).rejects.toMatchObject(
+      {
+        code: 'NO_TRUNK',
+      },
+    )
     expect(core.scheduled).toEqual([])
   })
 })

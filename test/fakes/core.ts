@@ -143,6 +143,7 @@ export async function fakeCore(options: { recordingsDir?: string; log?: Log } = 
     store: {
       insert: async (_ctx, call) => void scheduleRows.put(call),
       get: async (ctx, id) => scheduleRows.of(ctx).find((s) => s.id === id),
+      findByCallId: async (ctx, callId) => scheduleRows.of(ctx).find((s) => s.callId === callId),
       findByLogId: async (ctx, n) => scheduleRows.of(ctx).find((s) => s.logId === n),
       list: async (ctx, limit) => scheduleRows.of(ctx).slice(0, limit),
       cancel: async (ctx, id) => scheduleRows.change(ctx, id, { status: 'cancelled' }),

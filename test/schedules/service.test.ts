@@ -15,6 +15,8 @@ class Rows implements ScheduleStore {
 
   insert = async (_: unknown, call: ScheduledCall): Promise<void> => void this.rows.set(call.id, { ...call })
   get = async (_: unknown, id: string): Promise<ScheduledCall | undefined> => this.rows.get(id)
+  findByCallId = async (_: unknown, callId: string): Promise<ScheduledCall | undefined> =>
+    [...this.rows.values()].find((r) => r.callId === callId)
   findByLogId = async (): Promise<undefined> => undefined
   list = async (): Promise<ScheduledCall[]> => [...this.rows.values()]
   listInterrupted = async (): Promise<ScheduledCall[]> => this.interrupted
@@ -66,6 +68,14 @@ describe('a scheduled call', () => {
     await store.fire(call.id)
     expect(fired).toEqual([call.callId])
     expect((await service.get(A, call.id)).status).toBe('fired')
+  })
+
+  it('is scheduled once under the id that its request was promised, however often the request is repeated', async () => {
+    const { clock, store, service } = rig()
+    const first = await service.scheduleCall(A, clock.wallMs() + 1000, { to: '+91' }, 'call-1')
+    const again = await service.scheduleCall(A, clock.wallMs() + 1000, { to: '+91' }, 'call-1')
+    expect(again).toEqual(first)
+    expect(store.rows.size).toBe(1)
   })
 
   it('is not placed again when it has a record from before a crash', async () => {

@@ -156,7 +156,7 @@ async function dialOrSchedule(
   const dial = dialFrom(input, core, bot?.id)
   if (schedule_datetime === undefined) return placedView(await inVendorWords(dialNow(core, ctx, dial, callId)))
   const atMs = core.schedules.parse(schedule_datetime, timezone)
-  return scheduledView(await inVendorWords(dialLater(core, ctx, dial, atMs)))
+  return scheduledView(await inVendorWords(dialLater(core, ctx, dial, atMs, callId)))
 }
 
 const VENDOR_FIELDS: Readonly<Record<string, string>> = { url: 'wss_url', headers: 'wss_header' }
