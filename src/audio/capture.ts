@@ -12,7 +12,6 @@ import type { Law } from './flow.ts'
 
 export const CAPTURE_HEADER_BYTES = 16
 export const BLOCK_HEADER_BYTES = 8
-export const MAX_BLOCK_BYTES = 0xffff
 const MAGIC = 'TLCAP1\0\0'
 const BLOCK_MAGIC = 0x54
 

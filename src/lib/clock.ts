@@ -36,9 +36,6 @@ export const sleep = (clock: Clock, ms: number): Promise<void> =>
     clock.after(ms, resolve)
   })
 
-/** The clock's wall time as a Date: the only door to Date for the domain. */
-export const wallDate = (clock: Clock): Date => new Date(clock.wallMs())
-
 /** Runs `fn` each `periodMs` until cancelled; each period starts when the one before has fired. */
 export function every(clock: Clock, periodMs: number, fn: () => void): Timer {
   let timer: Timer

@@ -62,7 +62,6 @@ const optionalFields = {
     maximum: 3600,
     description: 'OPTIONS each so many seconds; 0 = no ping.',
   }),
-  refer: Type.Boolean({ description: 'Transfer by REFER instead of re-bridging.' }),
 }
 
 export const TrunkInput = Type.Object(

@@ -41,8 +41,6 @@ export interface TrunkSettings {
   maxCalls: number
   /** OPTIONS each so many seconds; 0 = no ping. Down after 2 misses, up after 2 answers. */
   optionsIntervalS: number
-  /** Transfer by REFER instead of re-bridging. */
-  refer: boolean
 }
 
 export const TRUNK_DEFAULTS = {
@@ -64,5 +62,4 @@ export const TRUNK_DEFAULTS = {
   rtpTimeoutAfterMs: 60_000,
   maxCalls: 1000,
   optionsIntervalS: 0,
-  refer: false,
 } as const satisfies Partial<TrunkSettings>
