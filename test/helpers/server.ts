@@ -78,6 +78,8 @@ export async function startTestServer(installation: TestInstallation): Promise<T
     TRUNKLINE_ALLOW_INSECURE_BOTS: '1',
     TRUNKLINE_MEDIA_WORKERS: '1',
     TRUNKLINE_RTP_PORTS: '34000-35999',
+    // test/peers/run.sh: the same stories on a real PostgreSQL.
+    ...(process.env.TEST_DATABASE_URL ? { DATABASE_URL: process.env.TEST_DATABASE_URL } : {}),
     ...installation.env,
   })
   const server = await startServer(config, systemClock, log)

@@ -9,3 +9,6 @@ npx --no-install vitest run --config test/peers/vitest.config.ts
 
 echo '── storage on a real PostgreSQL'
 bash test/peers/postgres.sh run npx --no-install vitest run test/storage
+
+echo '── a whole server on a real PostgreSQL'
+bash test/peers/postgres.sh run npx --no-install vitest run test/e2e/outbound.test.ts
