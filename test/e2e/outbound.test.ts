@@ -121,6 +121,18 @@ describe('dial_by_aivoicebot', () => {
     }
   })
 
+  it('with schedule_datetime is promised a logid now and dials when the time comes', async () => {
+    const at = new Date(Date.now() + 3000).toISOString().slice(0, 19).replace('T', ' ')
+    const placed = await dial({ do: 'answer' }, { schedule_datetime: at, timezone: 'UTC' })
+    expect((await status(placed.logid)).call_status).toBe('scheduled')
+    expect(calls).toEqual([])
+    const call = await placed.call()
+    await call.answered
+    expect((await status(placed.logid)).call_status).toBe('answered')
+    call.hangup()
+    await call.ended
+  })
+
   it('refuses what it cannot dial, in its own shape', async () => {
     expect(await t.api('POST', '/api/dial_by_aivoicebot', { wss_url: bot.url })).toMatchObject({
       status: 400,
