@@ -25,6 +25,8 @@ export function correlationAt(signal: Int16Array, reference: Int16Array, lag: nu
 }
 
 const STEP = 4
+/** Places of the coarse search that are looked at in full. */
+const PLACES = 8
 
 /**
  * The best lag in `[minLag, maxLag]` (default: everywhere that at least half of the reference lies inside). Coarse to
@@ -39,12 +41,18 @@ export function correlate(
   const coarseSignal = averaged(signal)
   const coarseReference = averaged(reference)
   const best: Match[] = []
-  for (let lag = Math.floor(minLag / STEP); lag <= Math.ceil(maxLag / STEP); lag++) {
-    const correlation = correlationAt(coarseSignal, coarseReference, lag)
-    if (best.length === 6 && correlation <= best[5].correlation) continue
-    best.push({ correlation, lagSamples: lag * STEP })
-    best.sort((x, y) => y.correlation - x.correlation)
-    if (best.length > 6) best.pop()
+  // Only tops count: the slopes of one period of a voice would crowd out the others, and averaging may hide the true one.
+  let before = -1
+  let here = -1
+  for (let lag = Math.floor(minLag / STEP); lag <= Math.ceil(maxLag / STEP) + 1; lag++) {
+    const after = lag > Math.ceil(maxLag / STEP) ? -1 : correlationAt(coarseSignal, coarseReference, lag)
+    if (here >= before && here >= after && !(best.length === PLACES && here <= best[PLACES - 1].correlation)) {
+      best.push({ correlation: here, lagSamples: (lag - 1) * STEP })
+      best.sort((x, y) => y.correlation - x.correlation)
+      if (best.length > PLACES) best.pop()
+    }
+    before = here
+    here = after
   }
   let match: Match = { correlation: 0, lagSamples: 0 }
   for (const { lagSamples } of best) {

@@ -1,30 +1,26 @@
 /**
  * Turns one inbound RTP stream, as the network delivers it, into 20 ms frames, one per slot (RFC 3550; the counters are
- * in reception.ts). Packets of any length are placed by TIMESTAMP into a ring of samples; frames are taken in order.
+ * in reception.ts). Packets of any length are placed by TIMESTAMP (timeline.ts); frames are taken in order.
  *
- *            read ├─ frame ─┤             end
- *              ▼            ▼              ▼
- *   ring  ░░░░░█████████████░░░░░██████████░░░░░░     █ present   ░ missing (have = 0)
- *                           └ lost, or DTX (sequence without a gap: silence, no loss)
+ *   packets ─▶ placing ─▶ Timeline ─▶ taking, delay ─▶ frames      missing samples: concealment.ts
+ *                  └ lead of each packet: lead.ts ─┘
  *
  * Delay: at rest a packet waits REST_LEAD_MS for its slot, no more. A late packet finds its slot played: the missing
  * audio is stretched in (read stays), which makes everything after it wait longer. When all packets have been early for
- * a while, 10 ms pieces are dropped again: in silence first, in speech with a cross-fade when the excess is large.
- * Untouched bytes pass untouched. Owns its slab; allocates nothing after the constructor.
+ * a while, 10 ms pieces are dropped again: in silence first, in speech with a cross-fade when the excess is large. What
+ * comes late again and again is waited for, however well it went for a moment. Untouched bytes pass untouched.
  */
-import { crossTable, DECODE, ENCODE } from '../audio/g711.ts'
-import { meanSquare, meanSquareOf } from '../audio/energy.ts'
+import { DECODE, ENCODE } from '../audio/g711.ts'
 import { FRAME_MS, FRAME_SAMPLES, SAMPLES_PER_MS, SILENCE, type Law } from '../audio/flow.ts'
-import { tsAdd, tsDiff } from '../lib/seq16.ts'
+import { tsAdd } from '../lib/seq16.ts'
 import { Concealer } from './concealment.ts'
 import { LeadStats } from './lead.ts'
 import { Reception } from './reception.ts'
+import { RING_SAMPLES, Timeline, type StreamTap } from './timeline.ts'
 
 /** How long before its slot a packet arrives at rest. */
 export const REST_LEAD_MS = 6
 
-const RING = 8192
-const MASK = RING - 1
 /** A packet further from the stream than this starts it anew (SIP.md 2.3). */
 const JUMP_SAMPLES = 1000 * SAMPLES_PER_MS
 const MAX_STRETCH_SAMPLES = 100 * SAMPLES_PER_MS
@@ -32,9 +28,7 @@ const MAX_DELAY_MS = 120
 const CAP_SAMPLES = 200 * SAMPLES_PER_MS
 const STEP_MS = 10
 const STEP = STEP_MS * SAMPLES_PER_MS
-/** Frames below this are silence: there, time may be added or taken away unheard. */
-const SILENT = meanSquareOf(-50)
-const EARLY_MS = REST_LEAD_MS + STEP_MS + 4
+/** Speech is cut only when even the slowest packet is this early. */
 const MUCH_TOO_EARLY_MS = REST_LEAD_MS + 3 * STEP_MS
 /** Frames between two cuts in speech. */
 const SPEECH_CUT_FRAMES = 3
@@ -51,18 +45,12 @@ const NONE = -1
 export type Put = 'kept' | 'started' | 'dropped'
 
 export class JitterBuffer {
-  readonly #ring = new Uint8Array(RING)
-  readonly #have = new Uint8Array(RING)
+  readonly #line: Timeline
   readonly #reception = new Reception()
   readonly #concealer = new Concealer()
   readonly #leads = new LeadStats()
-  #law: Law
 
   #ssrc = NONE
-  /** Sample positions count up from the start of the leg; `#end` is one past the newest sample and stands for `#endTs`. */
-  #read = 0
-  #end = 0
-  #endTs = 0
   #packetSamples = FRAME_SAMPLES
   #lastPutMs = 0
   /** Samples played from nowhere since the buffer ran dry: the next packet settles them. */
@@ -97,20 +85,23 @@ export class JitterBuffer {
   }
 
   constructor(law: Law = 'pcmu') {
-    this.#law = law
+    this.#line = new Timeline(law)
     this.#concealer.reset(law)
   }
 
   get law(): Law {
-    return this.#law
+    return this.#line.law
+  }
+
+  /** Takes every sample of the stream at its place on the stream's time line (a recorder). */
+  setTap(tap: StreamTap | undefined): void {
+    this.#line.tap = tap
   }
 
   /** The leg's codec changed by re-INVITE: what waits is converted. */
   setLaw(law: Law): void {
-    const table = crossTable(this.#law, law)
-    if (!table) return
-    for (let i = 0; i < RING; i++) this.#ring[i] = table[this.#ring[i]]
-    this.#law = law
+    if (law === this.#line.law) return
+    this.#line.setLaw(law)
     this.#concealer.reset(law)
   }
 
@@ -123,7 +114,7 @@ export class JitterBuffer {
   }
 
   get bufferedMs(): number {
-    return Math.max(0, this.#end - this.#read) / SAMPLES_PER_MS
+    return Math.max(0, this.#line.ahead) / SAMPLES_PER_MS
   }
 
   /** What the buffer adds to the fastest packets, ms. */
@@ -167,11 +158,11 @@ export class JitterBuffer {
     nextTakeMs: number,
   ): Put {
     const samples = to - from
-    if (samples <= 0 || samples > RING / 4) return this.#stray()
+    if (samples <= 0 || samples > RING_SAMPLES / 4) return this.#stray()
     if (ssrc !== this.#ssrc) {
       if (this.started && this.#alive(nowMs)) return this.#stray()
       this.#start(seq, rtpTs, ssrc, samples)
-      this.#store(this.#end, data, from, to, law)
+      this.#line.store(this.#line.end, data, from, to, law)
       this.#accept(seq, rtpTs, samples, nowMs)
       return 'started'
     }
@@ -180,34 +171,34 @@ export class JitterBuffer {
       return 'dropped'
     }
     const ahead = this.#reception.ahead(seq)
-    const jump = tsDiff(rtpTs, this.#endTs)
-    const dry = this.#end <= this.#read
-    let at = this.#end + jump
-    if (jump > JUMP_SAMPLES || jump < -JUMP_SAMPLES || at + samples - this.#read > RING) {
+    const line = this.#line
+    const jump = line.beyondEnd(rtpTs)
+    let at = line.end + jump
+    if (jump > JUMP_SAMPLES || jump < -JUMP_SAMPLES || at + samples - line.read > RING_SAMPLES) {
       // One odd packet is dropped; a second in a row, or any when nothing is waiting, moves the stream there.
-      if ((!dry || ahead <= 0) && this.#strayTs !== rtpTs) {
+      if ((line.ahead > 0 || ahead <= 0) && this.#strayTs !== rtpTs) {
         this.#strayTs = tsAdd(rtpTs, samples)
         return this.#stray()
       }
       this.#resync(rtpTs, nowMs, nextTakeMs)
-      at = this.#end
+      at = line.end
     }
     this.#strayTs = NONE
-    if (at + samples <= this.#read && !(ahead > 0 && this.#behindForLong(nowMs))) {
+    if (at + samples <= line.read && !(ahead > 0 && this.#behindForLong(nowMs))) {
       this.stats.late++
       this.#measure(at, nowMs, nextTakeMs)
       this.#accept(seq, rtpTs, samples, nowMs)
       return 'dropped'
     }
-    if (at + samples <= this.#read) {
+    if (at + samples <= line.read) {
       // The whole stream has become later than the playout: go with it.
       this.#resync(rtpTs, nowMs, nextTakeMs)
-      at = this.#end
+      at = line.end
     }
     this.#lateSinceMs = -1
     this.#settle(at)
-    if (at > this.#end && ahead === 1) this.#silence(Math.max(this.#end, this.#read), at)
-    this.#store(at, data, from, to, law)
+    if (at > line.end && ahead === 1) line.silence(Math.max(line.end, line.read), at)
+    line.store(at, data, from, to, law)
     this.#measure(at, nowMs, nextTakeMs)
     this.#accept(seq, rtpTs, samples, nowMs)
     this.#quiet = false
@@ -234,21 +225,22 @@ export class JitterBuffer {
    */
   takeInto(dst: Uint8Array): number {
     if (!this.started) {
-      dst.fill(SILENCE[this.#law])
+      dst.fill(SILENCE[this.#line.law])
       return 0
     }
     this.#framesSinceCut++
-    if (this.#end - this.#read < FRAME_SAMPLES) return this.#dryInto(dst)
+    if (this.#line.ahead < FRAME_SAMPLES) return this.#dryInto(dst)
     const lostMs = this.#adaptInto(dst)
     return lostMs === NONE ? this.#frameInto(dst) : lostMs
   }
 
   /** Over the cap: cuts down to one frame. Not called while the leg is catching up with a stall of ours. */
   trim(): void {
-    const over = this.#end - this.#read - Math.max(FRAME_SAMPLES, this.#packetSamples)
-    if (this.#end - this.#read <= CAP_SAMPLES) return
+    const line = this.#line
+    if (line.ahead <= CAP_SAMPLES) return
+    const over = line.ahead - Math.max(FRAME_SAMPLES, this.#packetSamples)
     this.stats.droppedSamples += over
-    this.#advance(over)
+    line.pass(over)
     this.#leads.shift(-over / SAMPLES_PER_MS)
   }
 
@@ -258,9 +250,7 @@ export class JitterBuffer {
     if (this.started) this.stats.restarts++
     this.#reception.start(seq)
     this.#ssrc = ssrc
-    this.#advance(Math.max(0, this.#end - this.#read))
-    this.#end = this.#read
-    this.#endTs = rtpTs
+    this.#line.restart(rtpTs)
     this.#packetSamples = samples
     this.#debt = 0
     this.#quiet = false
@@ -273,12 +263,9 @@ export class JitterBuffer {
   // the packet to be as early as a first packet.
   #resync(rtpTs: number, nowMs: number, nextTakeMs: number): void {
     this.stats.restarts++
-    this.#advance(Math.max(0, this.#end - this.#read))
     const waitMs = Math.max(0, this.startDelayMs - Math.max(0, nextTakeMs - nowMs))
     const frames = Math.min(3, Math.ceil(waitMs / FRAME_MS))
-    this.#end = this.#read
-    this.#silence(this.#read, this.#read + frames * FRAME_SAMPLES)
-    this.#endTs = rtpTs
+    this.#line.restart(rtpTs, frames * FRAME_SAMPLES)
     this.#debt = 0
     this.#lateSinceMs = -1
     this.#leads.reset()
@@ -297,52 +284,14 @@ export class JitterBuffer {
   // What was played while dry stands for what is now known to be missing; only the rest is a stretch.
   #settle(at: number): void {
     if (this.#debt === 0) return
-    const missing = at > Math.max(this.#end, this.#read) ? Math.min(this.#debt, at - this.#read) : 0
-    this.#advance(missing)
+    const line = this.#line
+    line.settleHeld(at)
+    const missing = at > Math.max(line.end, line.read) ? Math.min(this.#debt, at - line.read) : 0
+    line.pass(missing)
     const stretchedMs = (this.#debt - missing) / SAMPLES_PER_MS
     if (stretchedMs > MAX_DELAY_MS) this.#leads.reset()
     else if (stretchedMs > 0) this.#leads.shift(stretchedMs)
     this.#debt = 0
-  }
-
-  #store(at: number, data: Uint8Array, from: number, to: number, law: Law): void {
-    const table = crossTable(law, this.#law)
-    // The beginning may be late already.
-    const first = Math.max(at, this.#read)
-    const end = at + (to - from)
-    for (let pos = first, i = from + (first - at); pos < end; pos++, i++) {
-      const slot = pos & MASK
-      this.#ring[slot] = table ? table[data[i]] : data[i]
-      this.#have[slot] = 1
-    }
-    this.#grow(end)
-  }
-
-  #silence(from: number, to: number): void {
-    const byte = SILENCE[this.#law]
-    for (let pos = from; pos < to; pos++) {
-      const slot = pos & MASK
-      this.#ring[slot] = byte
-      this.#have[slot] = 1
-    }
-    this.#grow(to)
-  }
-
-  #grow(end: number): void {
-    if (end <= this.#end) return
-    this.#endTs = tsAdd(this.#endTs, end - this.#end)
-    this.#end = end
-  }
-
-  #advance(samples: number): void {
-    const n = Math.min(samples, RING)
-    const from = this.#read & MASK
-    if (from + n <= RING) this.#have.fill(0, from, from + n)
-    else {
-      this.#have.fill(0, from)
-      this.#have.fill(0, 0, from + n - RING)
-    }
-    this.#read += samples
   }
 
   // ── Counting ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -363,30 +312,30 @@ export class JitterBuffer {
   #measure(at: number, nowMs: number, nextTakeMs: number): void {
     // Our own loop is late: that says nothing about the packet.
     if (nextTakeMs < nowMs - 2) return
-    const frames = Math.floor((at - this.#read) / FRAME_SAMPLES)
+    const frames = Math.floor((at - this.#line.read) / FRAME_SAMPLES)
     this.#leads.push(nextTakeMs - nowMs + frames * FRAME_MS, nowMs)
   }
 
   // ── Taking ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #dryInto(dst: Uint8Array): number {
+    const line = this.#line
     if (this.#quiet) {
-      dst.fill(SILENCE[this.#law])
-      const rest = Math.max(0, this.#end - this.#read)
-      for (let i = 0; i < rest; i++)
-        if (this.#have[(this.#read + i) & MASK]) dst[i] = this.#ring[(this.#read + i) & MASK]
-      this.#advance(rest)
+      dst.fill(SILENCE[line.law])
+      const rest = Math.max(0, line.ahead)
+      for (let i = 0; i < rest; i++) if (line.has(line.read + i)) dst[i] = line.at(line.read + i)
+      line.pass(rest)
       this.#debt += FRAME_SAMPLES - rest
       return 0
     }
     if (this.#debt < MAX_STRETCH_SAMPLES) {
       if (this.#debt === 0) this.#ranDry()
-      this.#concealer.concealInto(dst, this.#law)
+      this.#concealer.concealInto(dst, line.law)
+      line.holdConcealed(dst)
       this.#debt += FRAME_SAMPLES
     } else {
       // Long enough: the far end has stopped or its delay has grown for good. Time goes on without it.
-      this.#copyInto(dst)
-      this.#advance(FRAME_SAMPLES)
+      line.takeInto(dst, this.#concealer)
     }
     this.stats.concealedFrames++
     return FRAME_MS
@@ -398,61 +347,44 @@ export class JitterBuffer {
   }
 
   #frameInto(dst: Uint8Array): number {
-    const missing = this.#copyInto(dst)
-    this.#advance(FRAME_SAMPLES)
-    if (missing === 0) {
-      this.#concealer.good(dst, this.#law)
+    if (this.#line.takeInto(dst, this.#concealer) === 0) {
+      this.#concealer.good(dst, this.#line.law)
       return 0
     }
     this.stats.concealedFrames++
     return FRAME_MS
   }
 
-  // Copies the frame at `read`, conceals what is not there. Returns the number of concealed samples.
-  #copyInto(dst: Uint8Array): number {
-    let missing = 0
-    for (let i = 0; i < FRAME_SAMPLES;) {
-      const slot = (this.#read + i) & MASK
-      if (this.#have[slot]) {
-        dst[i++] = this.#ring[slot]
-        continue
-      }
-      const from = i
-      while (i < FRAME_SAMPLES && !this.#have[(this.#read + i) & MASK]) i++
-      this.#concealer.concealInto(dst, this.#law, from, i)
-      missing += i - from
-    }
-    return missing
-  }
-
   // ── Delay ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   // Returns the lost ms of the frame when it has filled `dst` itself, else NONE.
   #adaptInto(dst: Uint8Array): number {
+    const line = this.#line
     const usual = this.#leads.usualMin()
     const least = Math.min(this.#leads.min(LATELY), usual)
     if (least < 2 && this.#leads.max() < MAX_DELAY_MS) return this.#insertInto(dst, least)
-    const longMin = this.#leads.min(this.#patience, true)
-    if (longMin < EARLY_MS || usual < EARLY_MS || this.#end - this.#read < FRAME_SAMPLES + STEP) return NONE
-    if (this.#silentAhead(FRAME_SAMPLES + STEP)) {
+    const earlyMs = Math.min(this.#leads.min(this.#patience, true), usual)
+    if (earlyMs + this.#leadOfStep(-STEP) < REST_LEAD_MS || line.ahead < FRAME_SAMPLES + STEP) return NONE
+    if (line.silentAhead(FRAME_SAMPLES + STEP)) {
       this.#cut(STEP)
       return NONE
     }
-    if (longMin < MUCH_TOO_EARLY_MS || this.#framesSinceCut < SPEECH_CUT_FRAMES) return NONE
+    if (earlyMs < MUCH_TOO_EARLY_MS || this.#framesSinceCut < SPEECH_CUT_FRAMES) return NONE
     return this.#fadeCutInto(dst)
   }
 
   // Packets come at the last moment or after: 10 ms more, in silence, or where a packet is missing anyway.
   #insertInto(dst: Uint8Array, least: number): number {
-    if (this.#silentAhead(FRAME_SAMPLES)) {
-      for (let i = 0; i < STEP; i++) dst[i] = dst[i + STEP] = this.#ring[(this.#read + i) & MASK]
-      this.#advance(STEP)
-      this.#leads.shift(STEP_MS)
+    const line = this.#line
+    if (line.silentAhead(FRAME_SAMPLES)) {
+      for (let i = 0; i < STEP; i++) dst[i] = dst[i + STEP] = line.at(line.read + i)
+      this.#leads.shift(this.#leadOfStep(STEP))
+      line.pass(STEP)
       this.stats.inserted++
       return 0
     }
-    if (least < 0 && this.#have[this.#read & MASK] === 0) {
-      this.#concealer.concealInto(dst, this.#law)
+    if (least < 0 && !line.has(line.read)) {
+      this.#concealer.concealInto(dst, line.law)
       this.#leads.shift(FRAME_MS)
       this.stats.inserted++
       this.stats.concealedFrames++
@@ -461,39 +393,38 @@ export class JitterBuffer {
     return NONE
   }
 
+  /**
+   * What leads gain (or lose) by a step. The slot that plays the first half of a packet must have all of it: when packets
+   * and frames are 10 ms apart, half of a step has been paid already.
+   */
+  #leadOfStep(samples: number): number {
+    if (this.#packetSamples % FRAME_SAMPLES !== 0) return samples / SAMPLES_PER_MS
+    const ahead = this.#line.ahead
+    return FRAME_MS * (Math.floor((ahead + samples) / FRAME_SAMPLES) - Math.floor(ahead / FRAME_SAMPLES))
+  }
+
   #cut(samples: number): void {
-    this.#advance(samples)
-    this.#leads.shift(-samples / SAMPLES_PER_MS)
+    this.#leads.shift(this.#leadOfStep(-samples))
+    this.#line.pass(samples)
     this.#framesSinceCut = 0
     this.stats.removed++
   }
 
   // 30 ms become 20: the first 10 ms fade into the second.
   #fadeCutInto(dst: Uint8Array): number {
-    for (let i = 0; i < FRAME_SAMPLES + STEP; i++) if (!this.#have[(this.#read + i) & MASK]) return NONE
-    const decode = DECODE[this.#law]
-    const encode = ENCODE[this.#law]
+    const line = this.#line
+    for (let i = 0; i < FRAME_SAMPLES + STEP; i++) if (!line.has(line.read + i)) return NONE
+    const decode = DECODE[line.law]
+    const encode = ENCODE[line.law]
     for (let i = 0; i < STEP; i++) {
-      const a = decode[this.#ring[(this.#read + i) & MASK]]
-      const b = decode[this.#ring[(this.#read + STEP + i) & MASK]]
+      const a = decode[line.at(line.read + i)]
+      const b = decode[line.at(line.read + STEP + i)]
       dst[i] = encode[(a + ((b - a) * i) / STEP) & 0xffff]
-      dst[STEP + i] = this.#ring[(this.#read + 2 * STEP + i) & MASK]
+      dst[STEP + i] = line.at(line.read + 2 * STEP + i)
     }
-    this.#cut(FRAME_SAMPLES + STEP)
-    // Only 10 of the 30 ms were taken away from the time line.
-    this.#leads.shift(FRAME_MS)
+    this.#cut(STEP)
+    line.pass(FRAME_SAMPLES)
     return 0
-  }
-
-  readonly #look = new Uint8Array(2 * FRAME_SAMPLES)
-
-  #silentAhead(samples: number): boolean {
-    for (let i = 0; i < samples; i++) {
-      const slot = (this.#read + i) & MASK
-      if (!this.#have[slot]) return false
-      this.#look[i] = this.#ring[slot]
-    }
-    return meanSquare(this.#look, this.#law, 0, samples) < SILENT
   }
 }
 

@@ -56,31 +56,25 @@ export class LeadStats {
   min(windows: number, strict = false): number {
     if (strict && this.#filled < windows) return -Infinity
     let min = this.#curMin
-    for (let i = 1; i <= Math.min(windows, this.#filled); i++)
-      min = Math.min(min, this.#min[(this.#index - i + WINDOWS) % WINDOWS])
+    for (let i = 1; i <= Math.min(windows, this.#filled); i++) min = Math.min(min, this.#back(i))
     return min
   }
 
   /**
-   * What happens again and again on this path: the third smallest lead of all windows since reset (8 s at most), so that
-   * one event, which touches two windows, does not count. ∞ while there are fewer.
+   * What happens again and again on this path: the smallest lead since reset (8 s at most) but for the one event that
+   * was worst, which touches a window and perhaps its neighbour. ∞ when there has been no other.
    */
   usualMin(): number {
-    let least = this.#curMin
-    let second = Infinity
-    let third = Infinity
-    for (let i = 0; i < this.#filled; i++) {
-      const min = this.#min[(this.#index - 1 - i + WINDOWS) % WINDOWS]
-      if (min < least) {
-        third = second
-        second = least
-        least = min
-      } else if (min < second) {
-        third = second
-        second = min
-      } else if (min < third) third = min
-    }
-    return third
+    let worst = 0
+    for (let i = 1; i <= this.#filled; i++) if (this.#back(i) < this.#back(worst)) worst = i
+    let min = Infinity
+    for (let i = 0; i <= this.#filled; i++) if (Math.abs(i - worst) > 1) min = Math.min(min, this.#back(i))
+    return min
+  }
+
+  // Smallest lead of the window `i` before the current one.
+  #back(i: number): number {
+    return i === 0 ? this.#curMin : this.#min[(this.#index - i + WINDOWS) % WINDOWS]
   }
 
   /** Largest lead of the current and the last 2 windows; 0 when there is none. */

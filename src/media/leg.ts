@@ -2,8 +2,8 @@
  * One leg's audio in a worker: wires socket, receiver, jitter buffer, sink and source, sender. Two slots of the worker's
  * playout loop drive it: one takes received frames, aligned with the arrival of packets, one sends.
  *
- *   socket ─▶ Receiver ─▶ JitterBuffer ─▶ rx slot ─┬▶ FrameSink (bot, other leg)
- *                                                  └▶ Recorder (left)
+ *   socket ─▶ Receiver ─▶ JitterBuffer ─▶ rx slot ─▶ FrameSink (bot, other leg)
+ *                              └ by timestamp ─▶ CallerTrack ─▶ Recorder (left)
  *   socket ◀─ Sender ◀──────────────────── tx slot ◀─ FrameSource (bot, other leg) or silence
  *                                             └─────▶ Recorder (right)
  *
@@ -21,6 +21,7 @@ import {
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { RtpTransport } from '../rtp/socket.ts'
+import { CallerTrack } from './caller-track.ts'
 import { Control } from './control.ts'
 import type { Playout, Slot } from './playout.ts'
 import { Receiver } from './receiver.ts'
@@ -68,6 +69,7 @@ export class Leg {
   #sink: FrameSink | undefined
   #source: FrameSource | undefined
   #recorder: Recorder | undefined
+  #callerTrack: CallerTrack | undefined
   #closed: Promise<void> | undefined
 
   #connectedAtMs = 0
@@ -170,6 +172,8 @@ export class Leg {
 
   setRecorder(recorder: Recorder | undefined): void {
     this.#recorder = recorder
+    this.#callerTrack = recorder && new CallerTrack(recorder)
+    this.#receiver.buffer.setTap(this.#callerTrack)
   }
 
   stats(): LegMediaStats {
@@ -201,7 +205,8 @@ export class Leg {
     this.#playout.remove(this.#txSlot)
     this.#playout.remove(this.#halfSlot)
     if (this.#remote && this.#sender.packets > 0) this.#control.send(true)
-    this.#sink = this.#source = this.#recorder = undefined
+    this.#sink = this.#source = undefined
+    this.setRecorder(undefined)
     this.#closed = this.#socket.close()
     return this.#closed
   }
@@ -292,13 +297,15 @@ export class Leg {
   }
 
   #frameOut(): void {
+    const atMs = this.#firstDueMs + this.#framesOut * FRAME_MS
+    if (this.#callerTrack) this.#callerTrack.dueMs = atMs
+    this.#recorder?.passed(atMs)
     this.#give(this.#receiver.buffer.takeInto(this.#rxFrame))
   }
 
   #give(lostMs: number): void {
     const frame = this.#rxFrame
-    const atMs = this.#firstDueMs + this.#framesOut++ * FRAME_MS
-    this.#recorder?.rx(atMs, frame, this.law)
+    this.#framesOut++
     this.#sink?.frame(frame, this.law, lostMs)
   }
 

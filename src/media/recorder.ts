@@ -110,12 +110,19 @@ export class Recorder {
     return this.#state === 'failed'
   }
 
-  rx(atMs: number, frame: Uint8Array, law: Law): void {
-    this.#take(this.#rx, atMs, frame, law)
+  /** `bytes[from, to)` of the far end, at a monotonic time. Where nothing is given there is silence. */
+  rx(atMs: number, bytes: Uint8Array, law: Law, from = 0, to = bytes.length): void {
+    this.#take(this.#rx, atMs, bytes, law, from, to)
   }
 
-  tx(atMs: number, frame: Uint8Array, law: Law): void {
-    this.#take(this.#tx, atMs, frame, law)
+  tx(atMs: number, bytes: Uint8Array, law: Law): void {
+    this.#take(this.#tx, atMs, bytes, law, 0, bytes.length)
+  }
+
+  /** Time has come to `atMs`, with or without audio: what was captured a second ago goes to the file. */
+  passed(atMs: number): void {
+    const position = (atMs - this.#startMs) * SAMPLES_PER_MS
+    if (this.#state === 'recording' && position >= this.#flushAt) this.#flushUpTo(position)
   }
 
   close(): Promise<void> {
@@ -131,27 +138,29 @@ export class Recorder {
     return this.#closed.promise
   }
 
-  #take(block: Block, atMs: number, frame: Uint8Array, law: Law): void {
+  #take(block: Block, atMs: number, bytes: Uint8Array, law: Law, from: number, to: number): void {
     if (this.#state !== 'recording') return
     let position = Math.round((atMs - this.#startMs) * SAMPLES_PER_MS)
-    let from = 0
     if (position < 0) {
-      from = Math.min(frame.length, -position)
+      from = Math.min(to, from - position)
       position = 0
     }
-    const samples = frame.length - from
+    const samples = to - from
+    if (samples === 0) return
     const contiguous = block.length > 0 && block.law === law && block.position + block.length === position
     if (block.length > 0 && (!contiguous || block.length + samples > BLOCK_BYTES)) this.#seal(block)
     if (block.length === 0) {
       block.position = position
       block.law = law
     }
-    for (let i = 0; i < samples; i++) block.bytes[block.length + i] = frame[from + i]
+    for (let i = 0; i < samples; i++) block.bytes[block.length + i] = bytes[from + i]
     block.length += samples
-    if (position + samples >= this.#flushAt) {
-      this.#flushAt = position + samples + FLUSH_SAMPLES
-      this.#flush()
-    }
+    if (position + samples >= this.#flushAt) this.#flushUpTo(position + samples)
+  }
+
+  #flushUpTo(position: number): void {
+    this.#flushAt = position + FLUSH_SAMPLES
+    this.#flush()
   }
 
   // Moves a block into the buffer that is being filled; drops it when the disk is four seconds behind.

@@ -32,4 +32,25 @@ describe('BridgeFeed', () => {
     expect(feed.stats.dropped).toBe(8)
     expect(feed.frameInto(out, 'pcmu')).toBe(false)
   })
+
+  it('is back at its delay within 2 s of speech, in the first silence where there is one, and then drops nothing', () => {
+    for (const silentFrom of [Infinity, 30]) {
+      const feed = new BridgeFeed()
+      const out = new Uint8Array(160)
+      for (let i = 0; i < 4; i++) feed.frame(frame(1), 'pcmu')
+      let slots = 0
+      while (feed.stats.dropped < 3) {
+        feed.frameInto(out, 'pcmu')
+        feed.frame(frame(slots >= silentFrom && slots < silentFrom + 60 ? 0xff : 1), 'pcmu')
+        slots++
+      }
+      expect(slots * 20).toBeLessThanOrEqual(2000)
+      if (silentFrom !== Infinity) expect(slots * 20).toBeLessThanOrEqual(1500)
+      for (let i = 0; i < 1000; i++) {
+        expect(feed.frameInto(out, 'pcmu')).toBe(true)
+        feed.frame(frame(1), 'pcmu')
+      }
+      expect(feed.stats.dropped).toBe(3)
+    }
+  })
 })

@@ -230,6 +230,9 @@ describe.each([
     host.bridge('c1.1', 'c1.2')
     a.talk(legA.port, speech(40, 1))
     b.talk(legB.port, speech(40, 2))
+    await a.until(() => inOrder(a.heard(), speech(40, 2)).order.length > 0)
+    // A frame or two may have gone to the bot before the bridge stood; from now on none does.
+    const before = talk.of('media').length
     for (const [who, said] of [
       [a, speech(40, 2)],
       [b, speech(40, 1)],
@@ -238,7 +241,7 @@ describe.each([
       const { order } = inOrder(who.heard(), said)
       expect(order).toEqual(order.toSorted((x, y) => x - y))
     }
-    expect(talk.of('media').length).toBe(0)
+    expect(talk.of('media').length).toBe(before)
     a.press(legA.port, 4)
     await b.until(() => b.packets.some((p) => p.payloadType === 101 && p.payload[0] === 4))
     host.unbridge('c1.1')
