@@ -22,6 +22,7 @@ const XON = 0.75
 /** Frames below this are silence: there, time is taken out unheard. */
 const SILENT = meanSquareOf(-50)
 /** In speech one frame is taken out each 100 ms; what would last longer than this goes in one piece. */
+const LEADS_MS = [0, 2, 4]
 const CUT_EVERY_SLOTS = 5
 const MOST_BY_FRAMES = 300 * SAMPLES_PER_MS
 
@@ -73,8 +74,8 @@ export class Playback implements FrameSource {
   #utteranceStart = 0
   /** Position of the last mark that was played, or -1. */
   #markedAt = -1
-  /** Frames that must wait before an idle queue starts: two after an underrun, for bots that send in real time. */
-  #startSamples = FRAME_SAMPLES
+  /** Underruns since the queue last ended as it should: a bot that sends in real time needs a lead over its jitter. */
+  #underruns = 0
   #waited = false
   #stopped = false
   #xoff = false
@@ -97,6 +98,14 @@ export class Playback implements FrameSource {
     this.#encoding = options.encoding
     this.#law = options.encoding === 'pcm16' ? (options.lawHint ?? 'pcmu') : options.encoding
     this.#gate = options.gate
+  }
+
+  /**
+   * How long the first audio after nothing shall wait, ms: not at all at first; after an underrun a little, then more.
+   * Little is enough, for the chunk that ends an underrun is a late one: the others come sooner by its lateness.
+   */
+  get leadMs(): number {
+    return LEADS_MS[Math.min(this.#underruns, LEADS_MS.length - 1)]
   }
 
   get queuedMs(): number {
@@ -237,7 +246,7 @@ export class Playback implements FrameSource {
     this.#backlog.reset()
     if (this.#ring.length === 0) {
       this.#playing = false
-      this.#startSamples = FRAME_SAMPLES
+      this.#underruns = 0
     }
     this.#afterShrink()
     const list = [...items.values()]
@@ -263,7 +272,7 @@ export class Playback implements FrameSource {
       this.#backlog.dry()
       return false
     }
-    if (queued < (this.#playing ? FRAME_SAMPLES : this.#startSamples) && !this.#ending() && !this.#waited) {
+    if (queued < FRAME_SAMPLES && !this.#ending() && !this.#waited) {
       // Less than it takes, and the bot has not said that this is all: one slot of grace, then play what there is.
       this.#waited = true
       this.#backlog.dry()
@@ -353,7 +362,7 @@ export class Playback implements FrameSource {
       this.#listener.playback('drained', 0, this.#segments.at(-1)?.itemId)
     } else {
       this.stats.underruns++
-      this.#startSamples = 2 * FRAME_SAMPLES
+      this.#underruns++
       this.#listener.playback('underrun', 0, this.#segments.at(-1)?.itemId)
     }
   }
@@ -373,7 +382,7 @@ export class Playback implements FrameSource {
       this.#listener.mark(note.mark, 'played', toMs(Math.max(0, note.at - base)), note.itemId)
       return
     }
-    this.#startSamples = FRAME_SAMPLES
+    this.#underruns = 0
     this.#listener.playback('drained', this.queuedMs, note.itemId)
     if (this.#ring.length === 0) {
       this.#playing = false

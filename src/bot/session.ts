@@ -44,8 +44,8 @@ export interface SessionOwner {
   request(request: BotRequest): void
   /** Sends digits on the phone leg. False: this leg cannot carry them that way. */
   sendDigits(digits: string, durationMs: number, gapMs: number, method: 'auto' | 'rfc4733' | 'info'): boolean
-  /** There is audio to play after there was none. */
-  wake(): void
+  /** There is audio to play after there was none; it shall wait `leadMs` yet. */
+  wake(leadMs: number): void
   /** A bug in here; the leg should end, others go on. */
   fault(err: unknown): void
   /** The socket is gone for good, after `lost` or `stop`. */
@@ -194,7 +194,7 @@ export class BotSession {
     this.#answeredAtMs = this.#clock.now()
     if (this.#phase === 'open') this.#tell({ kind: 'answered', atMs: this.#tsMs() })
     this.#playback.setGate(this.#gate())
-    if (this.#playback.queuedSamples > 0) this.#owner.wake()
+    if (this.#playback.queuedSamples > 0) this.#owner.wake(0)
   }
 
   digit(digit: string, durationMs: number, method: 'rfc4733' | 'info'): void {
@@ -396,7 +396,7 @@ export class BotSession {
     const wanted = encoding ?? this.#audio.output.encoding
     if (wanted !== playback.encoding) playback.setEncoding(wanted, this.#options.law)
     const refused = playback.write(bytes, itemId)
-    if (wasEmpty && playback.queuedSamples > 0 && this.#gate() === 'open') this.#owner.wake()
+    if (wasEmpty && playback.queuedSamples > 0 && this.#gate() === 'open') this.#owner.wake(playback.leadMs)
     if (refused === 0) return
     // One error a second: a bot that is over the cap goes on sending for a while, and one line says it all.
     this.#refusedMs += refused / 8

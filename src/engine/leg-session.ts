@@ -154,8 +154,8 @@ export class LegSession implements FrameSink, FrameSource {
         },
         request: (request) => emit({ on: 'botRequest', legId, request }),
         sendDigits: (digits, durationMs, gapMs, method) => this.#sendDigits(digits, durationMs, gapMs, method),
-        wake: () => {
-          if (!this.#fromPeer) this.#leg.wake()
+        wake: (leadMs) => {
+          if (!this.#fromPeer) this.#leg.wake(leadMs)
         },
         fault: (err) => this.#house.fault(legId, err),
         ended: () => {

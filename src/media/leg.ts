@@ -35,8 +35,6 @@ const CATCH_UP_FRAMES = 3
 /** Slots that real frames may take to come before a stall is filled with concealment. */
 const CATCH_UP_SLOTS = 4
 const MAX_BEHIND_MS = 1000
-/** How fast the sending slot returns to its place after it was moved forward by wake(). */
-const RETURN_MS = 2
 
 export interface LegOptions {
   id: string
@@ -147,15 +145,16 @@ export class Leg {
   }
 
   /**
-   * The source has audio again after it had none: it goes out in the next 1 ms slot instead of waiting for the next
-   * 20 ms one. The slot moves back, 2 ms at a time, in the next silence.
+   * The source has audio again after it had none: it goes out `leadMs` from now, in the next 1 ms slot when that is 0,
+   * instead of waiting for its 20 ms slot. The time line may run ahead of time by one slot at the most; it returns in
+   * the next silence.
    */
-  wake(): void {
-    if (!this.#idle || this.#closed || !this.#sending || this.#txEarlyMs > 0 || this.#sender.events.busy) return
+  wake(leadMs = 0): void {
+    if (!this.#idle || this.#closed || !this.#sending || this.#sender.events.busy) return
     if (this.#sender.needsHalfSlots) return
     const dueMs = this.#playout.nextDueMs(this.#txSlot)
-    this.#playout.moveTo(this.#txSlot, this.#clock.now())
-    this.#txEarlyMs = Math.max(0, dueMs - this.#playout.nextDueMs(this.#txSlot))
+    this.#playout.moveTo(this.#txSlot, Math.max(this.#clock.now() + leadMs, dueMs - FRAME_MS))
+    this.#txEarlyMs = dueMs - this.#playout.nextDueMs(this.#txSlot)
     this.#idle = false
   }
 
@@ -322,10 +321,9 @@ export class Leg {
     this.#idle = sent !== 'source'
     if (sent === 'source' && this.#firstSourceAtMs < 0) this.#firstSourceAtMs = dueMs
     this.#recorder?.tx(atMs, sender.frame, sender.law)
-    if (this.#idle && this.#txEarlyMs > 0) {
-      const backMs = Math.min(RETURN_MS, this.#txEarlyMs)
-      this.#txEarlyMs -= backMs
-      this.#playout.moveTo(this.#txSlot, dueMs + FRAME_MS + backMs)
+    if (this.#idle && this.#txEarlyMs !== 0) {
+      this.#playout.moveTo(this.#txSlot, dueMs + FRAME_MS + this.#txEarlyMs)
+      this.#txEarlyMs = 0
     }
   }
 

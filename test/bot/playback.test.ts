@@ -199,15 +199,21 @@ describe('Playback', () => {
     expect(play(2).length).toBe(0)
   })
 
-  it('says underrun when a stream runs dry, and waits for two frames before it starts again', () => {
+  it('says underrun when a stream runs dry, and asks for a growing lead until the queue ends as it should', () => {
     const { playback, play, told } = rig()
+    expect(playback.leadMs).toBe(0)
     playback.write(speech(160))
     play(2)
     expect(told).toEqual(['started 20', 'underrun 0'])
+    const first = playback.leadMs
+    expect(first).toBeGreaterThan(0)
     playback.write(speech(160))
-    expect(play(1).length).toBe(0)
+    expect(play(2).length).toBe(160)
+    expect(playback.leadMs).toBeGreaterThan(first)
     playback.write(speech(160))
-    expect(play(2).length).toBe(320)
+    playback.done()
+    play(2)
+    expect(playback.leadMs).toBe(0)
   })
 
   it('tells drained once per done, between two utterances too', () => {

@@ -183,6 +183,33 @@ describe('sending', () => {
     expect(((at.at(-1) as number) - usual) % 20).toBe(0)
     expect(leg.stats().txPackets).toBeCloseTo(clock.now() / 20, -0.5)
   })
+
+  it('wake() with a lead lets the audio wait that long, and the time line never runs ahead by more than one slot', () => {
+    const { clock, leg, socket } = setUp()
+    const mouth = new Mouth()
+    leg.setSource(mouth)
+    clock.advance(1000)
+    const startMs = clock.now()
+    const sentBefore = leg.stats().txPackets
+    const at: number[] = []
+    socket.onSent = () => at.push(clock.now())
+    clock.advance(20)
+    mouth.ring.write(randomBytes(160, 1))
+    const askedMs = clock.now()
+    leg.wake(4)
+    clock.advance(6)
+    expect(at.at(-1)).toBeGreaterThanOrEqual(askedMs + 4)
+    expect(at.at(-1)).toBeLessThanOrEqual(askedMs + 5)
+    // Runs dry and wakes again and again, 3 ms after each missed slot.
+    for (let i = 0; i < 200; i++) {
+      clock.advance(23)
+      mouth.ring.write(randomBytes(160, i))
+      leg.wake(2)
+    }
+    clock.advance(100)
+    const slots = (clock.now() - startMs) / 20
+    expect(Math.abs(leg.stats().txPackets - sentBefore - slots)).toBeLessThanOrEqual(2)
+  })
 })
 
 describe('a source that is not asked', () => {
