@@ -4,6 +4,7 @@
  * SessionPlan and BotRequest are the shapes of `BotPlan` and `BotRequest` in calls/ports.ts, checked by the compiler
  * where the engine hands one to the other.
  */
+import type { Stop, TransferStatus } from '../calls/ports.ts'
 
 /** What a bot's audio may be encoded in; all at 8 kHz. pcm16 is little-endian. */
 export const ENCODINGS = ['pcmu', 'pcma', 'pcm16'] as const
@@ -90,39 +91,10 @@ export type BotMessage =
   /** The bot's mistake, in words that tell how to mend it. `bad`: counts towards the limit of garbage. */
   | ({ kind: 'mistake'; code: BotErrorCode; message: string; bad: boolean } & Common)
 
-/** What a bot asks of the call, once playback and rules allow it. */
-export type BotRequest =
-  | { ask: 'answer' }
-  | { ask: 'reject'; sipStatus: number; reason: string }
-  | { ask: 'hangup'; reason: string; sipStatus?: number; q850?: number }
-  | {
-      ask: 'transfer'
-      ref?: string
-      target: string
-      callerId?: string
-      timeoutMs: number
-      onFail: 'resume' | 'hangup'
-      headers: Record<string, string>
-    }
-  | { ask: 'infoDigits'; digits: string; durationMs: number; gapMs: number }
-
 export interface ClearedItem {
   itemId: string
   playedMs: number
   discardedMs: number
-}
-
-export interface StopFacts {
-  reason: string
-  sipStatus: number
-  q850: number
-}
-
-export interface TransferStatus {
-  ref?: string
-  state: 'trying' | 'ringing' | 'answered' | 'completed' | 'failed' | 'cancelled'
-  sipStatus?: number
-  reason?: string
 }
 
 export type CallState = 'ringing' | 'early' | 'answered'
@@ -141,7 +113,7 @@ export type BridgeMessage =
   | { kind: 'held'; held: boolean }
   | { kind: 'ack'; ref: string }
   | { kind: 'pong'; ref?: string }
-  | { kind: 'stop'; stop: StopFacts; stats: Record<string, number> }
+  | { kind: 'stop'; stop: Stop; stats: Record<string, number> }
 
 /** One foreign spelling, for one session: it owns the envelope (sequence numbers, ids) and its scratch buffers. */
 export interface Dialect {

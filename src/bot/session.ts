@@ -12,17 +12,15 @@ import { errorText } from '../lib/errors.ts'
 import type { EgressTarget } from '../egress/egress.ts'
 import type { Log } from '../telemetry/log.ts'
 import { fillTemplate, handshakeHeaders } from './handshake.ts'
+import type { BotRequest, Stop, TransferStatus } from '../calls/ports.ts'
 import type {
   AudioFormat,
   BotErrorCode,
   BotMessage,
-  BotRequest,
   BridgeMessage,
   CallState,
   Dialect,
   SessionPlan,
-  StopFacts,
-  TransferStatus,
 } from './dialect.ts'
 import { NativeDialect } from './dialects/native.ts'
 import { Patience } from './patience.ts'
@@ -218,7 +216,7 @@ export class BotSession {
   }
 
   /** Ends the session from our side: `stop`, then close 1000. */
-  stop(stop: StopFacts): void {
+  stop(stop: Stop): void {
     if (this.#phase === 'stopping' || this.#phase === 'ended') return
     const wasOpen = this.#phase === 'open'
     this.#playbackLimit?.cancel()

@@ -7,7 +7,7 @@ const CONNECT_TIMEOUT_MS = 10_000
 export function botPlan(call: Call, bot: BotSettings): BotPlan {
   const { record } = call
   return {
-    url: bot.url.replaceAll('{call_id}', encodeURIComponent(record.id)),
+    url: bot.url,
     headers: bot.headers,
     secret: bot.secret,
     dialect: bot.dialect,

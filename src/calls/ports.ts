@@ -184,6 +184,21 @@ export type BotRequest =
     }
   | { ask: 'infoDigits'; digits: string; durationMs: number; gapMs: number }
 
+/** How a bot session ends, for its `stop` message. */
+export interface Stop {
+  reason: string
+  sipStatus: number
+  q850: number
+}
+
+/** How a transfer that the bot asked for (as `ref`) goes. */
+export interface TransferStatus {
+  ref?: string
+  state: 'trying' | 'ringing' | 'answered' | 'completed' | 'failed' | 'cancelled'
+  sipStatus?: number
+  reason?: string
+}
+
 export interface LegMediaStats {
   rxPackets: number
   txPackets: number
@@ -225,23 +240,15 @@ export interface MediaPlane {
   digit(legId: LegId, digit: string, durationMs: number): void
   /** The peer put the call on hold or took it back: the bot is told. */
   held(legId: LegId, held: boolean): void
-  transferStatus(
-    legId: LegId,
-    status: {
-      ref?: string
-      state: 'trying' | 'ringing' | 'answered' | 'completed' | 'failed' | 'cancelled'
-      sipStatus?: number
-      reason?: string
-    },
-  ): void
+  transferStatus(legId: LegId, status: TransferStatus): void
   /** Joins two legs' audio directly; the first leg's bot, if any, neither hears nor speaks until `unbridge`. */
   bridge(legId: LegId, other: LegId): void
   unbridge(legId: LegId): void
   /** Ends the bot session with a `stop` message and close code 1000. */
-  detachBot(legId: LegId, stop: { reason: string; sipStatus: number; q850: number }): void
+  detachBot(legId: LegId, stop: Stop): void
   record(legId: LegId, plan: RecordPlan): void
   /** Ends everything of the leg: bot (with `stop`), recorder, RTP. `captured` and `closed` follow. Unknown legs are ignored. */
-  close(legId: LegId, stop: { reason: string; sipStatus: number; q850: number }): void
+  close(legId: LegId, stop: Stop): void
 }
 
 // ── Records and configuration ────────────────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,8 @@
 import { Worker } from 'node:worker_threads'
 import type { LegId } from '../calls/ids.ts'
 import type {
+  Stop,
+  TransferStatus,
   BotPlan,
   LegMediaStats,
   MediaAddress,
@@ -18,16 +20,7 @@ import { DomainError, errorText } from '../lib/errors.ts'
 import { portShare } from '../rtp/port-pool.ts'
 import type { Log } from '../telemetry/log.ts'
 import { metrics } from '../telemetry/metrics.ts'
-import type {
-  BotSummary,
-  Command,
-  FromWorker,
-  Reply,
-  Stop,
-  TransferStatus,
-  WorkerOptions,
-  WorkerStats,
-} from './protocol.ts'
+import type { BotSummary, Command, FromWorker, Reply, WorkerOptions, WorkerStats } from './protocol.ts'
 import { MediaWorker } from './worker.ts'
 
 export interface EngineOptions {

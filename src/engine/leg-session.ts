@@ -8,7 +8,7 @@
  */
 import type { FrameSink, FrameSource, Law } from '../audio/flow.ts'
 import { BotSession } from '../bot/session.ts'
-import type { BotPlan, RecordPlan, RemoteMedia } from '../calls/ports.ts'
+import type { BotPlan, RecordPlan, RemoteMedia, Stop, TransferStatus } from '../calls/ports.ts'
 import { callIdOf, type LegId } from '../calls/ids.ts'
 import type { EgressTarget } from '../egress/egress.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -20,7 +20,7 @@ import type { RtpTransport } from '../rtp/socket.ts'
 import type { Log } from '../telemetry/log.ts'
 import { BridgeFeed } from './bridge-feed.ts'
 import { DigitFilter, type DigitMethod } from './digit-filter.ts'
-import type { BotSummary, Event, Stop, TransferStatus } from './protocol.ts'
+import type { BotSummary, Event } from './protocol.ts'
 
 // A digit that is relayed over a bridge: its full length is not known when it starts.
 const RELAYED_DIGIT_MS = 160

@@ -2,22 +2,17 @@
  * Everything that crosses between the control thread and a media worker, on one screen: the methods and events of
  * MediaPlane (calls/ports.ts) as data. No audio, ever. Commands of one leg keep their order.
  */
-import type { BotPlan, MediaAddress, MediaEvent, RecordPlan, RemoteMedia } from '../calls/ports.ts'
+import type {
+  BotPlan,
+  MediaAddress,
+  MediaEvent,
+  RecordPlan,
+  RemoteMedia,
+  Stop,
+  TransferStatus,
+} from '../calls/ports.ts'
 import type { LegId } from '../calls/ids.ts'
 import type { ErrorCode } from '../lib/errors.ts'
-
-export interface Stop {
-  reason: string
-  sipStatus: number
-  q850: number
-}
-
-export interface TransferStatus {
-  ref?: string
-  state: 'trying' | 'ringing' | 'answered' | 'completed' | 'failed' | 'cancelled'
-  sipStatus?: number
-  reason?: string
-}
 
 export type Command =
   | { do: 'open'; request: number; legId: LegId }

@@ -2,6 +2,7 @@
  * The media side of the seam: owns one playout loop, one share of the RTP ports and the legs that were placed here. As
  * a thread entry (workerData says so) or inline in the control thread: the same class, commands in, events out.
  */
+import type { Stop } from '../calls/ports.ts'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parentPort, workerData } from 'node:worker_threads'
 import { checkEgress } from '../egress/egress.ts'
@@ -13,7 +14,7 @@ import { PortPool } from '../rtp/port-pool.ts'
 import { RtpSocket } from '../rtp/socket.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import { LegSession, type LegHouse } from './leg-session.ts'
-import type { Command, Event, FromWorker, Stop, WorkerOptions, WorkerStats } from './protocol.ts'
+import type { Command, Event, FromWorker, WorkerOptions, WorkerStats } from './protocol.ts'
 import { warmUp } from './warm-up.ts'
 
 const SHUTDOWN: Stop = { reason: 'error', sipStatus: 500, q850: 41 }

@@ -26,7 +26,8 @@ import { Control } from './control.ts'
 import type { Playout, Slot } from './playout.ts'
 import { Receiver } from './receiver.ts'
 import type { Recorder } from './recorder.ts'
-import type { LegMediaStats, RemoteMedia } from './remote.ts'
+import type { RemoteMedia } from '../calls/ports.ts'
+import type { LegStats } from './leg-stats.ts'
 import { Sender } from './sender.ts'
 
 const SLOTS_PER_SECOND = 1000 / FRAME_MS
@@ -175,7 +176,7 @@ export class Leg {
     this.#receiver.buffer.setTap(this.#callerTrack)
   }
 
-  stats(): LegMediaStats {
+  stats(): LegStats {
     const { buffer, stats } = this.#receiver
     const missing = Math.max(0, buffer.expected - buffer.stats.received - buffer.quietPackets)
     return {

@@ -108,6 +108,7 @@ function legSlot(packet: Buffer): Figure[] {
     source: 'strict',
     timeoutBeforeMs: 0,
     timeoutAfterMs: 0,
+    dtmfMode: 'rfc4733',
   })
   const source: FrameSource = {
     frameInto(dst) {

@@ -58,6 +58,7 @@ function setUp() {
     source: 'strict',
     timeoutBeforeMs: 0,
     timeoutAfterMs: 0,
+    dtmfMode: 'rfc4733',
   })
   const caller = async (): Promise<(number | undefined)[]> => {
     await leg.close()
@@ -211,6 +212,7 @@ describe('the caller’s side of a recording', () => {
       source: 'strict',
       timeoutBeforeMs: 0,
       timeoutAfterMs: 0,
+      dtmfMode: 'rfc4733',
     })
     clock.advance(1500)
     expect(Buffer.concat(written).includes(Buffer.alloc(160, 0x21))).toBe(true)

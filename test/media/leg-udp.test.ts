@@ -3,7 +3,7 @@ import { SILENCE, type Law } from '../../src/audio/flow.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { Leg } from '../../src/media/leg.ts'
 import { Playout } from '../../src/media/playout.ts'
-import type { RemoteMedia } from '../../src/media/remote.ts'
+import type { RemoteMedia } from '../../src/calls/ports.ts'
 import { RtpSocket } from '../../src/rtp/socket.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 
@@ -46,6 +46,7 @@ it('two legs on real sockets and real time carry audio and a digit', async () =>
     source: 'strict',
     timeoutBeforeMs: 0,
     timeoutAfterMs: 0,
+    dtmfMode: 'rfc4733',
   })
   let sent = 0
   a.leg.setSource({

@@ -8,7 +8,7 @@ import { FRAME_SAMPLES, SILENCE, type FrameSink, type FrameSource, type Law } fr
 import { tsDiff } from '../../src/lib/seq16.ts'
 import { Leg } from '../../src/media/leg.ts'
 import { Playout } from '../../src/media/playout.ts'
-import type { RemoteMedia } from '../../src/media/remote.ts'
+import type { RemoteMedia } from '../../src/calls/ports.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { FakeRtpSocket } from '../fakes/rtp-socket.ts'
@@ -28,6 +28,7 @@ const REMOTE: RemoteMedia = {
   source: 'strict',
   timeoutBeforeMs: 30_000,
   timeoutAfterMs: 15_000,
+  dtmfMode: 'rfc4733',
 }
 
 /** Collects everything that a sink hears. */
