@@ -77,7 +77,7 @@ export const BOT_DEFAULTS = {
   frameMs: 20,
   discriminator: 'both',
   beforeAnswer: 'buffer',
-  bufferMs: 60_000,
+  bufferMs: 120_000,
   onLost: 'hangup',
   record: false,
   maxCallMs: 3_600_000,
