@@ -23,6 +23,8 @@ const MAX_CHUNK_SAMPLES = 250 * SAMPLES_PER_MS
 /** So long after slots of ours were lost the standing queue is known; a stall of the bot's says more about the next. */
 const SKIP_PATIENCE = 400 / FRAME_MS
 const DRY_PATIENCE = 2000 / FRAME_MS
+/** What has stood in the queue for so long is not needed for jitter; before, a frame or two are left. */
+const SURE_SLOTS = 2000 / FRAME_MS
 const MAX_DRY_PATIENCE = 16_000 / FRAME_MS
 /** A dry spell longer than this was a pause. */
 const PAUSE_SLOTS = 1000 / FRAME_MS
@@ -103,7 +105,7 @@ export class Backlog {
   /** Samples, in whole frames, that nobody would miss from the front of the queue. */
   get excess(): number {
     if (this.#owed < FRAME_SAMPLES || this.#steady < STEADY_BINS || this.#sinceGap < this.#patience) return 0
-    const samples = Math.min(this.#owed, this.#least - this.#keep)
+    const samples = Math.min(this.#owed, this.#least - (this.#sinceGap < SURE_SLOTS ? this.#keep : 0))
     if (samples >= FRAME_SAMPLES) return samples - (samples % FRAME_SAMPLES)
     if (this.#sinceGap > this.#patience + FORGET_SLOTS) this.#owed = 0
     return 0

@@ -373,6 +373,16 @@ export class JitterBuffer {
     return this.#fadeCutInto(dst)
   }
 
+  /** Lead beyond the rest that even the latest packets of late had, ms: frames could be taken so much sooner. */
+  get spareLeadMs(): number {
+    return Math.min(this.#leads.min(this.#patience, true), this.#leads.usualMin()) - REST_LEAD_MS
+  }
+
+  /** Frames are taken `ms` sooner from now on. */
+  takenSooner(ms: number): void {
+    this.#leads.shift(-ms)
+  }
+
   // Packets come at the last moment or after: 10 ms more, in silence, or where a packet is missing anyway.
   #insertInto(dst: Uint8Array, least: number): number {
     const line = this.#line
