@@ -67,6 +67,7 @@ export class Backlog {
   reset(): void {
     this.#startBin()
     this.#unsettle()
+    this.#owed = 0
     this.#sinceGap = 0
     this.#least = Infinity
     this.#dryRun = 0
@@ -174,11 +175,10 @@ export class Backlog {
     this.#binLeast = Infinity
   }
 
-  // Not a stream at the rate of time, or not any more: every sample of it counts.
+  // Not a stream at the rate of time, or not yet: every sample counts until it is one. What is owed stays owed.
   #unsettle(): void {
     this.#steady = 0
     this.#ahead = 0
-    this.#owed = 0
     this.#largestChunk = 0
     this.#lastBinLeast = Infinity
     this.#driftBins = 0
