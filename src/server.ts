@@ -16,7 +16,7 @@ import type { Clock } from './lib/clock.ts'
 import { advertisableAddress } from './lib/interfaces.ts'
 import { NumberService } from './numbers/service.ts'
 import { finishCapture, unfinishedCaptures } from './recordings/finish.ts'
-import { RecordingService } from './recordings/service.ts'
+import { RecordingService, type LeftOvers } from './recordings/service.ts'
 import { ScheduleService } from './schedules/service.ts'
 import { SipGateway } from './sip/gateway.ts'
 import { openStorage, type Storage } from './storage/index.ts'
@@ -96,16 +96,7 @@ export async function startServer(config: Config, clock: Clock, log: Log): Promi
       log,
     })
     await storage.recover()
-    for (const r of await recordings.recover())
-      await noteLate(
-        { journal: storage.journal, store: storage.calls, clock },
-        r,
-        r.callId,
-        r.ready
-          ? { type: 'recordingFinished', recordingId: r.id, durationMs: r.durationMs, bytes: r.bytes }
-          : { type: 'recordingFailed', recordingId: r.id, reason: r.reason },
-      )
-
+    const leftOvers = await recordings.leftOvers()
     const { journal, logIds, nodeId } = storage
     const calls = new CallService(
       {
@@ -150,7 +141,14 @@ export async function startServer(config: Config, clock: Clock, log: Log): Promi
     listening = true
     await schedules.start((due) => dialScheduled(core, due))
     const httpUrl = await listenHttp(app, config)
-    closers.unshift(() => endCalls(calls))
+    // The calls that a crash cut off have their terminal records; their recordings may take longer than a start should.
+    const finishing = finishRecordings(leftOvers, recordings, storage, clock).catch((err: unknown) =>
+      log.error({ err }, 'recordings of an earlier run could not be finished'),
+    )
+    closers.unshift(
+      () => endCalls(calls),
+      () => finishing,
+    )
     log.info(
       { http: httpUrl, sip: `${config.sipHost}:${gateway.port}`, advertisedHost, workers: config.mediaWorkers },
       'Trunkline is up',
@@ -178,6 +176,25 @@ export async function startServer(config: Config, clock: Clock, log: Log): Promi
     await close()
     throw err
   }
+}
+
+/** Finishes what an earlier run was recording when it died, and tells the calls. */
+async function finishRecordings(
+  leftOvers: LeftOvers,
+  recordings: RecordingService,
+  storage: Storage,
+  clock: Clock,
+): Promise<void> {
+  const world = { journal: storage.journal, store: storage.calls, clock }
+  for (const r of await recordings.recover(leftOvers))
+    await noteLate(
+      world,
+      r,
+      r.callId,
+      r.ready
+        ? { type: 'recordingFinished', recordingId: r.id, durationMs: r.durationMs, bytes: r.bytes }
+        : { type: 'recordingFailed', recordingId: r.id, reason: r.reason },
+    )
 }
 
 function configurationServices(

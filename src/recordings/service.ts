@@ -33,6 +33,12 @@ export interface OpenRecording {
 export type RecoveredRecording = UnfinishedRecording &
   ({ ready: true; durationMs: number; bytes: number } | { ready: false; reason: string })
 
+export interface LeftOvers {
+  /** Ids of captures on disk. */
+  captures: Set<string>
+  rows: UnfinishedRecording[]
+}
+
 type Owned = Pick<CallRecord, 'id' | 'accountId'>
 
 const LINK_LIFE_S = 15 * 60
@@ -67,13 +73,18 @@ export class RecordingService implements RecordingFinisher {
     }
   }
 
-  /** At start-up, once the journal has been replayed: takes up what a dead process left half done. */
-  async recover(): Promise<RecoveredRecording[]> {
-    const { dir, files, log, store } = this.#world
+  /** What a dead process left half done: to be asked before calls are taken, for those of live calls look the same. */
+  async leftOvers(): Promise<LeftOvers> {
+    const { dir, files, store } = this.#world
     await mkdir(dir, { recursive: true })
-    const captures = new Set(await files.unfinishedCaptures(dir))
+    return { captures: new Set(await files.unfinishedCaptures(dir)), rows: await store.listUnfinished() }
+  }
+
+  /** Finishes them; calls may go on meanwhile. */
+  async recover({ captures, rows }: LeftOvers): Promise<RecoveredRecording[]> {
+    const { log } = this.#world
     const recovered: RecoveredRecording[] = []
-    for (const row of await store.listUnfinished()) {
+    for (const row of rows) {
       const owner = { id: row.callId, accountId: row.accountId }
       try {
         // Died after the rename: the file is whole, only the event is missing.

@@ -89,35 +89,40 @@ describe('finish', () => {
 })
 
 describe('recover', () => {
+  const recoveredBy = async (s: RecordingService) => s.recover(await s.leftOvers())
   const row = { id: 'rec-1', callId: 'call-1', accountId: 'acme' }
 
   it('finishes the captures of a run that died', async () => {
-    const recovered = await service({ captures: ['rec-1'], unfinished: [row] }).recover()
-    expect(recovered).toEqual([{ ...row, ready: true, durationMs: 1000, bytes: second.length }])
+    const found = await recoveredBy(service({ captures: ['rec-1'], unfinished: [row] }))
+    expect(found).toEqual([{ ...row, ready: true, durationMs: 1000, bytes: second.length }])
     expect(await readdir(dir)).toEqual([fileNameOf(digest, 'acme', 'rec-1')])
   })
 
   it('takes a file that was renamed just before the crash as it is', async () => {
     await writeFile(join(dir, fileNameOf(digest, 'acme', 'rec-1')), second)
-    const recovered = await service({
-      unfinished: [row],
-      finish: () => Promise.reject(new Error('must not be asked')),
-    }).recover()
-    expect(recovered).toEqual([{ ...row, ready: true, durationMs: 1000, bytes: second.length }])
+    const found = await recoveredBy(
+      service({
+        unfinished: [row],
+        finish: () => Promise.reject(new Error('must not be asked')),
+      }),
+    )
+    expect(found).toEqual([{ ...row, ready: true, durationMs: 1000, bytes: second.length }])
   })
 
   it('reports a recording of which nothing is left, and leaves captures of no call alone', async () => {
-    const recovered = await service({
-      captures: ['stray'],
-      unfinished: [row],
-      finish: () => Promise.reject(new Error('no capture')),
-    }).recover()
-    expect(recovered).toEqual([{ ...row, ready: false, reason: 'no capture' }])
+    const found = await recoveredBy(
+      service({
+        captures: ['stray'],
+        unfinished: [row],
+        finish: () => Promise.reject(new Error('no capture')),
+      }),
+    )
+    expect(found).toEqual([{ ...row, ready: false, reason: 'no capture' }])
   })
 
   it('makes the directory at the first start', async () => {
     await rm(dir, { recursive: true })
-    expect(await service().recover()).toEqual([])
+    expect(await recoveredBy(service())).toEqual([])
     expect(await readdir(dir)).toEqual([])
   })
 })
