@@ -49,6 +49,7 @@ export async function startServer(config: Config, clock: Clock, log: Log): Promi
   if (!advertisedHost)
     throw new Error('TRUNKLINE_ADVERTISED_HOST is needed: this machine has no address of its own to name')
   const dataDir = resolve(config.dataDir)
+  const recordingsDir = join(dataDir, 'recordings')
   const storage = await openStorage({ dataDir, databaseUrl: config.databaseUrl, clock, log })
   const closers: (() => Promise<unknown>)[] = [() => storage.close()]
   let closing: Promise<void> | undefined
@@ -60,7 +61,7 @@ export async function startServer(config: Config, clock: Clock, log: Log): Promi
       log,
       workers: config.mediaWorkers,
       rtp: { host: config.sipHost, advertisedHost, ...config.rtpPorts, quarantineMs: config.rtpQuarantineMs },
-      recordingsDir: join(dataDir, 'recordings'),
+      recordingsDir,
       egress: { allowInsecure: config.allowInsecureBots },
     })
     closers.unshift(() => engine.shutdown())
@@ -88,7 +89,7 @@ export async function startServer(config: Config, clock: Clock, log: Log): Promi
     await changed()
 
     const recordings = new RecordingService({
-      dir: join(dataDir, 'recordings'),
+      dir: recordingsDir,
       store: storage.recordings,
       files: { finishCapture, unfinishedCaptures },
       digest: (text) => storage.vault.digest(text),

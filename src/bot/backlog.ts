@@ -23,7 +23,7 @@ const MAX_CHUNK_SAMPLES = 250 * SAMPLES_PER_MS
 /** So long after slots of ours were lost the standing queue is known; a stall of the bot's says more about the next. */
 const SKIP_PATIENCE = 400 / FRAME_MS
 const DRY_PATIENCE = 2000 / FRAME_MS
-/** What has stood in the queue for so long is not needed for jitter; before, a frame or two are left. */
+/** What has stood in the queue for so long is not needed for jitter; before, a frame is left. */
 const SURE_SLOTS = 2000 / FRAME_MS
 const MAX_DRY_PATIENCE = 16_000 / FRAME_MS
 /** A dry spell longer than this was a pause. */
@@ -51,7 +51,6 @@ export class Backlog {
   #lastBinLeast = Infinity
   // What slots were lost, and the queue since.
   #owed = 0
-  #keep = 0
   #patience = 0
   #least = Infinity
   #sinceGap = 0
@@ -82,7 +81,7 @@ export class Backlog {
   /** Slots passed in which the queue was not asked. */
   skipped(slots: number): void {
     this.#elapsed += slots
-    this.#owe(slots * FRAME_SAMPLES, SKIP_PATIENCE, FRAME_SAMPLES)
+    this.#owe(slots * FRAME_SAMPLES, SKIP_PATIENCE)
   }
 
   /** A slot passed in which the queue had nothing to give. */
@@ -106,7 +105,7 @@ export class Backlog {
   /** Samples, in whole frames, that nobody would miss from the front of the queue. */
   get excess(): number {
     if (this.#owed < FRAME_SAMPLES || this.#steady < STEADY_BINS || this.#sinceGap < this.#patience) return 0
-    const samples = Math.min(this.#owed, this.#least - (this.#sinceGap < SURE_SLOTS ? this.#keep : 0))
+    const samples = Math.min(this.#owed, this.#least - (this.#sinceGap < SURE_SLOTS ? FRAME_SAMPLES : 0))
     if (samples >= FRAME_SAMPLES) return samples - (samples % FRAME_SAMPLES)
     if (this.#sinceGap > this.#patience + FORGET_SLOTS) this.#owed = 0
     return 0
@@ -121,10 +120,8 @@ export class Backlog {
     this.#driftLeast = Infinity
   }
 
-  #owe(samples: number, patience: number, keep: number): void {
-    const fresh = this.#owed === 0
-    this.#patience = fresh ? patience : Math.max(this.#patience, patience)
-    this.#keep = fresh ? keep : Math.max(this.#keep, keep)
+  #owe(samples: number, patience: number): void {
+    this.#patience = this.#owed === 0 ? patience : Math.max(this.#patience, patience)
     this.#owed += samples
     this.#least = Infinity
     this.#sinceGap = 0
@@ -142,7 +139,7 @@ export class Backlog {
     }
     const streamed = this.#steady >= STEADY_BINS && this.#lastBinLeast <= STREAM_DEPTH
     this.#dryPatience = this.#sinceCut < HASTY_SLOTS ? Math.min(MAX_DRY_PATIENCE, this.#dryPatience * 2) : DRY_PATIENCE
-    this.#owe(streamed ? slots * FRAME_SAMPLES : 0, this.#dryPatience, 2 * FRAME_SAMPLES)
+    this.#owe(streamed ? slots * FRAME_SAMPLES : 0, this.#dryPatience)
   }
 
   #judgeBin(): void {
@@ -164,7 +161,7 @@ export class Backlog {
     this.#driftLeast = Math.min(this.#driftLeast, this.#binLeast)
     if (++this.#driftBins < DRIFT_BINS) return
     const grown = this.#driftLeast - this.#restLeast
-    if (grown > DRIFT_SAMPLES && this.#owed === 0) this.#owe(grown, SKIP_PATIENCE, FRAME_SAMPLES)
+    if (grown > DRIFT_SAMPLES && this.#owed === 0) this.#owe(grown, SKIP_PATIENCE)
     else this.#restLeast = Math.min(this.#restLeast, this.#driftLeast)
     this.#driftBins = 0
     this.#driftLeast = Infinity
