@@ -111,8 +111,13 @@ export class Backlog {
     return 0
   }
 
+  /** Audio has come at the rate of time for seconds. */
+  get steady(): boolean {
+    return this.#steady >= STEADY_BINS
+  }
+
   cut(samples: number): void {
-    this.#owed -= samples
+    this.#owed = Math.max(0, this.#owed - samples)
     this.#least -= samples
     this.#binLeast -= samples
     this.#sinceCut = 0

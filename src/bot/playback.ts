@@ -81,6 +81,7 @@ export class Playback implements FrameSource {
   #xoff = false
   #wantEmpty = false
   readonly #backlog = new Backlog()
+  #given = 0
   readonly #fade = new Uint8Array(FRAME_SAMPLES)
   #slotsSinceCut = CUT_EVERY_SLOTS
   readonly stats = { playedFrames: 0, refusedSamples: 0, skippedSamples: 0, clears: 0, underruns: 0 }
@@ -106,6 +107,21 @@ export class Playback implements FrameSource {
    */
   get leadMs(): number {
     return LEADS_MS[Math.min(this.#underruns, LEADS_MS.length - 1)]
+  }
+
+  /** Audio has come at the rate of time for seconds. */
+  get streaming(): boolean {
+    return this.#backlog.steady
+  }
+
+  /** Frames that nobody would miss from the front of the queue: taken out one by one, faded. */
+  giveUp(frames: number): void {
+    this.#given = frames
+  }
+
+  /** Frames are being taken, and none has been missing since. */
+  get playing(): boolean {
+    return this.#playing && this.#gate === 'open'
   }
 
   get queuedMs(): number {
@@ -244,6 +260,7 @@ export class Playback implements FrameSource {
     }
     this.#oddByte = -1
     this.#backlog.reset()
+    this.#given = 0
     if (this.#ring.length === 0) {
       this.#playing = false
       this.#underruns = 0
@@ -284,7 +301,7 @@ export class Playback implements FrameSource {
       this.#utteranceStart = this.#ring.read
       this.#listener.playback('started', this.queuedMs, this.#itemAtRead())
     }
-    const faded = this.#backlog.excess > 0 && this.#catchUp(law)
+    const faded = this.#given > 0 ? this.#giveUp(law) : this.#backlog.excess > 0 && this.#catchUp(law)
     const samples = Math.min(this.#ring.length, FRAME_SAMPLES)
     this.#ring.takeInto(dst, samples, crossTable(this.#law, law))
     if (samples < FRAME_SAMPLES) dst.fill(SILENCE[law], samples, FRAME_SAMPLES)
@@ -301,6 +318,15 @@ export class Playback implements FrameSource {
   /** Slots passed in which this queue was not asked, while the bot may have gone on speaking. */
   skipped(slots: number): void {
     if (this.#playing) this.#backlog.skipped(slots)
+  }
+
+  #giveUp(law: Law): boolean {
+    if (this.#ring.length < 2 * FRAME_SAMPLES || this.#slotsSinceCut < CUT_EVERY_SLOTS) return false
+    this.#given--
+    this.#slotsSinceCut = 0
+    this.#ring.peekInto(this.#fade, FRAME_SAMPLES, crossTable(this.#law, law))
+    this.#skip(FRAME_SAMPLES)
+    return true
   }
 
   // Silent frames go at once, spoken ones one by one. True: the next frame is to be faded from what `#fade` holds.
@@ -356,6 +382,7 @@ export class Playback implements FrameSource {
 
   #ranDry(): void {
     this.#playing = false
+    this.#given = 0
     // A trailing mark was the bot's way to say where its speech ends; else it fell behind its own stream.
     if (this.#markedAt === this.#ring.read) {
       this.#backlog.reset()

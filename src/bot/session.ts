@@ -6,7 +6,7 @@
  *   dialing ──open──▶ open ──stop()──▶ stopping ──▶ ended
  *      └──────────────┴── socket gone ──▶ lost ──▶ ended
  */
-import type { FrameSink, FrameSource, Law } from '../audio/flow.ts'
+import { FRAME_MS, type FrameSink, type FrameSource, type Law } from '../audio/flow.ts'
 import type { Clock, Timer } from '../lib/clock.ts'
 import { errorText } from '../lib/errors.ts'
 import type { EgressTarget } from '../egress/egress.ts'
@@ -25,6 +25,7 @@ import type {
 import { NativeDialect } from './dialects/native.ts'
 import { Patience } from './patience.ts'
 import { Playback, type Gate, type PlaybackListener } from './playback.ts'
+import { Slack } from './slack.ts'
 import { BotSocket } from './socket.ts'
 import { Uplink } from './uplink.ts'
 
@@ -33,6 +34,8 @@ const MAX_EARLY_MESSAGES = 64
 const MAX_BUFFERED_BYTES = 256 * 1024
 /** An `after_playback` that the leg never finishes (held, not pulled) is done all the same. */
 const PLAYBACK_SLACK_MS = 5000
+/** Less delay than this is not worth a frame of speech. */
+const LEAST_REST_MS = 6
 
 /** What a session needs from whoever has the leg. None of these may throw. */
 export interface SessionOwner {
@@ -44,6 +47,10 @@ export interface SessionOwner {
   sendDigits(digits: string, durationMs: number, gapMs: number, method: 'auto' | 'rfc4733' | 'info'): boolean
   /** There is audio to play after there was none; it shall wait `leadMs` yet. */
   wake(leadMs: number): void
+  /** Time until the next frame is taken from `source`. */
+  untilTakenMs(): number
+  /** All that is played goes out sooner by `ms` (later if negative), as far as the leg can; returns by how much. */
+  sooner(ms: number): number
   /** A bug in here; the leg should end, others go on. */
   fault(err: unknown): void
   /** The socket is gone for good, after `lost` or `stop`. */
@@ -87,6 +94,7 @@ export class BotSession {
   readonly #plan: SessionPlan
   readonly #audio: SessionPlan['audio']
   readonly #playback: Playback
+  readonly #slack = new Slack()
   readonly #uplink: Uplink
   readonly #dialledAtMs: number
   #socket: BotSocket | undefined
@@ -391,6 +399,8 @@ export class BotSession {
   ): void {
     const playback = this.#playback
     const wasEmpty = playback.queuedSamples === 0
+    if (playback.playing) this.#takeUpSlack()
+    else this.#slack.began(this.#clock.now())
     const wanted = encoding ?? this.#audio.output.encoding
     if (wanted !== playback.encoding) playback.setEncoding(wanted, this.#options.law)
     const refused = playback.write(bytes, itemId)
@@ -412,6 +422,18 @@ export class BotSession {
         `${this.#plan.bufferMs} ms are queued; ${ms} ms of newer audio were refused. Wait for flow xon.`,
         ref,
       )
+  }
+
+  // Delay that no chunk has needed: the slot moves as far as it may, the rest goes by frames.
+  #takeUpSlack(): void {
+    const slackMs = this.#playback.queuedMs + this.#owner.untilTakenMs()
+    const spareMs = this.#slack.arrived(slackMs, this.#clock.now())
+    if (spareMs === 0) return
+    const restMs = spareMs - this.#owner.sooner(spareMs)
+    if (restMs < LEAST_REST_MS || !this.#playback.streaming) return
+    const frames = Math.ceil(restMs / FRAME_MS)
+    this.#playback.giveUp(frames)
+    this.#owner.sooner(restMs - frames * FRAME_MS)
   }
 
   #obey(m: Exclude<BotMessage, { kind: 'audio' }>): void {

@@ -157,6 +157,8 @@ export class LegSession implements FrameSink, FrameSource {
         wake: (leadMs) => {
           if (!this.#fromPeer) this.#leg.wake(leadMs)
         },
+        untilTakenMs: () => this.#leg.untilSentMs,
+        sooner: (ms) => (this.#fromPeer ? 0 : this.#leg.sooner(ms)),
         fault: (err) => this.#house.fault(legId, err),
         ended: () => {
           counts.botSockets--

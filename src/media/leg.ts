@@ -161,6 +161,26 @@ export class Leg {
     this.#idle = false
   }
 
+  /** Time until the next frame goes out. */
+  get untilSentMs(): number {
+    return this.#playout.nextDueMs(this.#txSlot) - this.#clock.now()
+  }
+
+  /**
+   * What goes out now goes sooner by `ms`, later if negative, as far as the time line may run ahead of time.
+   * @returns by how much
+   */
+  sooner(ms: number): number {
+    if (this.#idle || this.#closed || this.#sender.needsHalfSlots) return 0
+    const byMs = Math.trunc(Math.max(-this.#txEarlyMs, Math.min(ms, FRAME_MS - this.#txEarlyMs)))
+    if (Math.abs(byMs) < LEAST_MOVE_MS) return 0
+    const dueMs = this.#playout.nextDueMs(this.#txSlot)
+    this.#playout.moveTo(this.#txSlot, dueMs - byMs)
+    const movedMs = dueMs - this.#playout.nextDueMs(this.#txSlot)
+    this.#txEarlyMs += movedMs
+    return movedMs
+  }
+
   /** Queues digits 0-9 * # A-D; 'w' pauses 500 ms. Returns how many were taken: 0 when the peer has no telephone-event. */
   sendDigits(digits: string, durationMs: number, gapMs: number): number {
     if (this.#closed || !this.#sender.canSendEvents) return 0

@@ -56,6 +56,27 @@ describe('Playback', () => {
     }
   })
 
+  it('gives up frames that nobody would miss, faded into what follows, each 100 ms at most', () => {
+    const { playback, play } = rig()
+    playback.write(speech(ms(400)))
+    play(1)
+    playback.giveUp(2)
+    const out = play(20)
+    expect(out.length).toBe(ms(400 - 20 - 40))
+    expect(playback.stats.skippedSamples).toBe(ms(40))
+    // The first was given up at once, the second after five slots; between them nothing was touched.
+    expect(out.subarray(160, 5 * 160)).toEqual(Buffer.from(speech(ms(400)).subarray(3 * 160, 7 * 160)))
+  })
+
+  it('keeps the last frame, whatever is given up, and forgets it when the queue runs dry', () => {
+    const { playback, play } = rig()
+    playback.write(speech(160))
+    playback.giveUp(3)
+    expect(play(2)).toEqual(Buffer.from(speech(160)))
+    playback.write(speech(ms(100)))
+    expect(play(6).length).toBe(ms(100))
+  })
+
   it('gives a partial frame one slot of grace, so that a bot that streams is not cut to pieces', () => {
     const { playback, play } = rig()
     playback.write(speech(100))

@@ -60,6 +60,8 @@ function sessionTo(plan: SessionPlan, options: { state?: CallState; clock?: Cloc
         return options.digits ?? true
       },
       wake: () => tell('wake'),
+      untilTakenMs: () => 20,
+      sooner: () => 0,
       fault: (err) => tell('fault', { err }),
       ended: () => tell('ended'),
     },

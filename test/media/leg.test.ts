@@ -185,6 +185,30 @@ describe('sending', () => {
     expect(leg.stats().txPackets).toBeCloseTo(clock.now() / 20, -0.5)
   })
 
+  it('sooner() moves a stream to an earlier slot, by 20 ms in all, and back', () => {
+    const { clock, leg, socket } = setUp()
+    const mouth = new Mouth()
+    leg.setSource(mouth)
+    clock.advance(1000)
+    mouth.ring.write(randomBytes(160 * 20, 1))
+    const at: number[] = []
+    socket.onSent = () => at.push(clock.now())
+    clock.advance(40)
+    const usual = at[0]
+    clock.advance(usual + 41 - clock.now())
+    const phase = (): number => ((at.at(-1) as number) - usual + 10_000) % 20
+    const earlyMs = leg.sooner(6.4)
+    expect(earlyMs).toBe(6)
+    clock.advance(40)
+    expect(phase()).toBe(14)
+    const restMs = leg.sooner(100)
+    expect(restMs).toBeLessThanOrEqual(14)
+    expect(leg.sooner(5)).toBe(0)
+    expect(leg.sooner(-8)).toBe(-8)
+    clock.advance(40)
+    expect(phase()).toBe((20 - (earlyMs + restMs - 8)) % 20)
+  })
+
   it('wake() with a lead lets the audio wait that long, and the time line never runs ahead by more than one slot', () => {
     const { clock, leg, socket } = setUp()
     const mouth = new Mouth()
