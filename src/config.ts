@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 
 /**
  * Every setting once: environment name, kind, default, meaning. `loadConfig` reads them all and reports every mistake
@@ -8,6 +9,8 @@ import { availableParallelism } from 'node:os'
 interface Setting<T> {
   env: string
   default: T | undefined
+  /** The default in words, where it is not the same everywhere. */
+  defaultText?: string
   /** What it does, with its unit. */
   meaning: string
   secret?: boolean
@@ -96,13 +99,25 @@ export const SETTINGS = {
     30_000,
     'How long a port pair rests after a call, ms.',
   ),
-  mediaWorkers: setting(
-    'MEDIA_WORKERS',
-    integer(0, 64),
-    Math.max(1, availableParallelism() - 1),
-    'Media worker threads; 0 = inline in the main thread. Default: cores less one.',
-  ),
+  mediaWorkers: {
+    ...setting(
+      'MEDIA_WORKERS',
+      integer(0, 64),
+      Math.max(1, availableParallelism() - 1),
+      'Media worker threads; 0 = inline in the main thread. Default: cores less one.',
+    ),
+    defaultText: 'cores − 1',
+  },
   dataDir: setting('DATA_DIR', text, './data', 'Directory for the database, the journal and recordings.'),
+  promptsDir: {
+    ...setting<string>(
+      'PROMPTS_DIR',
+      text,
+      undefined,
+      "Directory of the WAV files that bots' fallbackPrompt names. Default: prompts in the data directory.",
+    ),
+    defaultText: '`<data dir>/prompts`',
+  },
   databaseUrl: {
     ...setting<string | undefined>(
       '',
@@ -177,6 +192,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       mistakes.push(`${s.env}${s.secret ? '' : `=${given}`} ${err.message}`)
     }
   }
+  config.promptsDir ??= join(config.dataDir as string, 'prompts')
   for (const name of Object.keys(env))
     if (name.startsWith('TRUNKLINE_') && !names.has(name)) mistakes.push(`${name} is not a setting of Trunkline`)
   if (mistakes.length) throw new ConfigError(mistakes)
@@ -198,9 +214,9 @@ export function printConfig(config: Config): string {
 
 /** The table of `docs/configuration.md`. */
 export function configTable(): string {
-  const rows = Object.values(SETTINGS).map(
-    (s) =>
-      `| \`${s.env}\` | ${s.env === 'TRUNKLINE_MEDIA_WORKERS' ? 'cores − 1' : show(s.default) ? `\`${show(s.default)}\`` : '–'} | ${s.meaning} |`,
-  )
+  const rows = Object.values(SETTINGS as Record<string, Setting<unknown>>).map((s) => {
+    const fallback = s.defaultText ?? (show(s.default) ? `\`${show(s.default)}\`` : '–')
+    return `| \`${s.env}\` | ${fallback} | ${s.meaning} |`
+  })
   return ['| setting | default | meaning |', '|---|---|---|', ...rows].join('\n')
 }

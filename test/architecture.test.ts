@@ -17,6 +17,7 @@ const ROWS: RegExp[][] = [
   [/^api\//],
   [/^main\.ts$/, /^server\.ts$/],
   [/^load\//],
+  [/^conformance\//],
   [/^cli\//],
 ]
 
@@ -41,10 +42,11 @@ const ONLY_IN: Record<string, RegExp> = {
   pino: /^telemetry\//,
   'prom-client': /^telemetry\//,
   alawmulaw: /^audio\//,
+  'fast-xml-parser': /^api\//,
   'libphonenumber-js': /^numbers\//,
   luxon: /^(schedules|api)\//,
   'ipaddr.js': /^(sip|egress)\//,
-  typebox: /^(api|accounts|numbers|bots|trunks)\//,
+  typebox: /^(api|accounts|numbers|bots|trunks|bot)\//,
   'node:dgram': /^(rtp|sip\/transport)\//,
   'node:net': /^(sip\/transport|storage|egress|bot|load)\//, // outside of transport and storage: types and isIP only
   'node:worker_threads': /^(engine|storage)\//,

@@ -17,6 +17,11 @@ describe('configuration', () => {
     expect(config.databaseUrl).toBeUndefined()
   })
 
+  it('looks for prompts in the data directory unless told where', () => {
+    expect(loadConfig({ TRUNKLINE_DATA_DIR: '/srv/tl' }).promptsDir).toBe('/srv/tl/prompts')
+    expect(loadConfig({ TRUNKLINE_PROMPTS_DIR: '/srv/wav' }).promptsDir).toBe('/srv/wav')
+  })
+
   it('reports every mistake at once, unknown names included, without showing a secret', () => {
     const env = {
       TRUNKLINE_HTTP_PORT: '70000',

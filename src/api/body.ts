@@ -1,3 +1,5 @@
+import { parse } from 'node:querystring'
+import formbody from '@fastify/formbody'
 import type { FastifyInstance } from 'fastify'
 import { DomainError } from '../lib/errors.ts'
 
@@ -31,8 +33,20 @@ export function addJsonParser(app: FastifyInstance): void {
   })
 }
 
+export const NUL_IN_BODY = 'The body holds a NUL character.'
+
+/** Urlencoded bodies as flat objects. */
+export async function addFormParser(app: FastifyInstance, maxFields: number): Promise<void> {
+  await app.register(formbody, {
+    parser: (text) => {
+      if (text.includes('%00')) throw new DomainError('INVALID', NUL_IN_BODY)
+      return parse(text, undefined, undefined, { maxKeys: maxFields })
+    },
+  })
+}
+
 function textProblem(text: string): string | undefined {
-  if (/\\u0000|\0/.test(text)) return 'The body holds a NUL character.'
+  if (/\\u0000|\0/.test(text)) return NUL_IN_BODY
   let depth = 0
   let inString = false
   for (let i = 0; i < text.length; i++) {

@@ -27,7 +27,7 @@ export interface Core {
     /** IANA zone of local times without a zone. */
     defaultZone: string
   }
-  calls: Pick<CallService, 'place' | 'hangup'>
+  calls: Pick<CallService, 'place' | 'hangup' | 'transfer'>
   reads: Pick<CallReads, 'get' | 'getByLogId' | 'list' | 'live'>
   accounts: Pick<
     AccountService,

@@ -1,6 +1,7 @@
 import type { AccountContext } from '../accounts/ports.ts'
 import type { PlaceCall, PlacedCall } from '../calls/outbound.ts'
-import type { BotSettings } from '../calls/ports.ts'
+import { dialectOfUrl } from '../bots/bot.ts'
+import type { BotSettings, DialectName } from '../calls/ports.ts'
 import { DomainError } from '../lib/errors.ts'
 import type { ScheduledCall } from '../schedules/ports.ts'
 import type { Core } from './core.ts'
@@ -18,6 +19,8 @@ export interface DialBot {
   id?: string
   url?: string
   headers?: Record<string, string>
+  /** Absent: that of the stored bot, or what the address tells. */
+  dialect?: DialectName
   systemMsg?: string
   language?: string
   text?: string
@@ -52,14 +55,28 @@ async function placeFrom(core: Core, ctx: AccountContext, dial: Dial): Promise<P
   return { ...dial, accountId: ctx.accountId, bot: await botOf(core, ctx, dial.bot) }
 }
 
-async function botOf(core: Core, ctx: AccountContext, { id, url, headers, ...texts }: DialBot): Promise<BotSettings> {
+async function botOf(core: Core, ctx: AccountContext, bot: DialBot): Promise<BotSettings> {
+  const { id, url, headers, dialect, ...texts } = bot
   const given = Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== undefined))
   const stored = id === undefined ? undefined : await core.bots.get(ctx, id)
-  if (url === undefined) {
-    if (!stored) throw new DomainError('NO_BOT')
-    return { ...stored, ...given, headers: headers ?? stored.headers }
+  if (!stored) {
+    if (url === undefined) throw new DomainError('NO_BOT')
+    return { ...addressOf(core, bot, url), ...given }
   }
-  // A stored bot's headers may carry its secrets: they do not go to another address.
-  const there = core.bots.settings({ name: stored?.name ?? 'of the request', url, headers, record: true })
-  return stored ? { ...stored, ...given, url: there.url, headers: there.headers } : { ...there, ...given }
+  const there = url === undefined ? undefined : addressOf(core, bot, url)
+  const spoken = dialect ?? (url === undefined ? undefined : dialectOfUrl(url)) ?? stored.dialect
+  return {
+    ...stored,
+    ...given,
+    url: there?.url ?? stored.url,
+    // A stored bot's headers may carry its secrets: they do not go to another address.
+    headers: there?.headers ?? headers ?? stored.headers,
+    dialect: spoken,
+    // Its stand-ins speak what it speaks.
+    fallbackUrls: spoken === stored.dialect ? stored.fallbackUrls : [],
+  }
 }
+
+/** A bot that is only an address of the request. */
+const addressOf = (core: Core, { headers, dialect }: DialBot, url: string): BotSettings =>
+  core.bots.settings({ name: 'of the request', url, headers, dialect, record: true })

@@ -8,6 +8,15 @@ import type { Core } from './core.ts'
 export const bearerOf = (request: FastifyRequest): string | undefined =>
   /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
 
+/** RFC 7617. */
+export function basicOf(request: FastifyRequest): { user: string; password: string } | undefined {
+  const encoded = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(request.headers.authorization ?? '')?.[1]
+  if (encoded === undefined) return undefined
+  const text = Buffer.from(encoded, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  return colon < 0 ? undefined : { user: text.slice(0, colon), password: text.slice(colon + 1) }
+}
+
 export const headerOf = (request: FastifyRequest, name: string): string | undefined => textOf(request.headers[name])
 
 export const queryKeyOf = (request: FastifyRequest, name: string): string | undefined =>

@@ -86,6 +86,8 @@ export interface RouteOptions {
   mount(url: string): { url: string; hidden: boolean } | undefined
   /** Throws UNAUTHENTICATED. `body` is there once it has been read, for facades that take keys in it. */
   authenticate?(request: FastifyRequest, body: unknown): Promise<Principal>
+  /** Schemes of the OpenAPI document; absent: the usual Bearer. */
+  security?: Record<string, string[]>[]
   /** The key may be in the body, so a request without one waits until that is read. */
   keyInBody?: boolean
   /** Requests a minute by bucket. */
@@ -128,7 +130,7 @@ function addRoute(
       description: row.description,
       tags: [options.tag],
       hide: place.hidden,
-      security: row.right === 'open' ? [] : undefined,
+      security: row.right === 'open' ? [] : options.security,
       params: row.params,
       querystring: row.input && !hasBody ? row.input : row.query,
       body: hasBody ? (row.input ?? row.body) : undefined,

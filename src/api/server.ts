@@ -16,6 +16,7 @@ import { AuthFailures } from './keys.ts'
 import { phoneInc } from './phone-inc/index.ts'
 import { addRecordings } from './recordings.ts'
 import { LIMITS, type Limits } from './route.ts'
+import { twilioShim } from './twilio-shim/index.ts'
 
 /** For those that hold it without knowing the framework. */
 export type ApiServer = FastifyInstance
@@ -64,6 +65,7 @@ export async function buildServer(core: Core, limits: Partial<Limits> = {}): Pro
   await app.register(phoneInc(facade), { prefix: '/v1/calls' })
   await app.register(phoneInc(facade), { prefix: '/api/v1' })
   for (const prefix of ['/api', '/ivrappv2', '/v1']) await app.register(ivrSolutions(facade), { prefix })
+  await app.register(twilioShim(facade), { prefix: '/2010-04-01' })
   return app
 }
 
@@ -76,6 +78,7 @@ const OPENAPI = {
   },
   components: {
     securitySchemes: {
+      basic: { type: 'http' as const, scheme: 'basic' },
       bearer: { type: 'http' as const, scheme: 'bearer' },
       apiKey: { type: 'apiKey' as const, in: 'header' as const, name: 'X-Api-Key' },
       token: { type: 'apiKey' as const, in: 'query' as const, name: 'token' },

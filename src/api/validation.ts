@@ -93,6 +93,9 @@ function issuesOf(errors: SchemaError[]): Issue[] {
       case 'boolean':
       case 'const':
         break
+      case 'enum':
+        issues.push({ field: path, message: oneOf((params as { allowedValues: unknown[] }).allowedValues.map(String)) })
+        break
       case 'anyOf':
         issues.push({ field: path, message: choicesAt(instancePath, errors) ?? 'has none of the allowed forms' })
         break
@@ -109,5 +112,8 @@ function choicesAt(instancePath: string, errors: SchemaError[]): string | undefi
     .filter((err) => err.keyword === 'const' && err.instancePath === instancePath)
     .map((err) => String((err.params as { allowedValue: unknown }).allowedValue))
   if (words.length === 0) return undefined
-  return `must be ${[words.slice(0, -1).join(', '), words.at(-1)].filter(Boolean).join(' or ')}`
+  return oneOf(words)
 }
+
+const oneOf = (words: string[]): string =>
+  `must be ${[words.slice(0, -1).join(', '), words.at(-1)].filter(Boolean).join(' or ')}`

@@ -1,45 +1,50 @@
 /**
- * One bot on one call: dials it, tells it what happens on the phone side, plays what it says, does what it asks as far
- * as that can be done here, and ends in exactly one of two ways: `stop` by us, or `lost` told to the owner. Knows no
- * wire spelling (dialects/), no media and no call (the owner).
+ * One bot on one call: what it says, hears and asks, over however many sockets it takes. Does what it asks as far as
+ * that can be done here, and ends in exactly one of two ways: `stop` by us, or `lost` told to the owner. Knows no wire
+ * spelling (dialects/), no media and no call (the owner).
  *
- *   dialing ──open──▶ open ──stop()──▶ stopping ──▶ ended
- *      └──────────────┴── socket gone ──▶ lost ──▶ ended
+ *   dialing ──open──▶ open ⇄ away (link.ts dials again) ──stop()──▶ stopping ──▶ ended
+ *      └──────────────┴── no socket to come ──▶ lost ──▶ ended
  */
-import { FRAME_MS, type FrameSink, type FrameSource, type Law } from '../audio/flow.ts'
-import type { Clock, Timer } from '../lib/clock.ts'
-import { errorText } from '../lib/errors.ts'
+import { randomUUID } from 'node:crypto'
+import type { FrameSink, FrameSource, Law } from '../audio/flow.ts'
+import type { BotRequest, RecordingStatus, Stop, TransferStatus } from '../calls/ports.ts'
 import type { EgressTarget } from '../egress/egress.ts'
+import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../telemetry/log.ts'
-import { fillTemplate, handshakeHeaders } from './handshake.ts'
-import type { BotRequest, Stop, TransferStatus } from '../calls/ports.ts'
 import type {
-  AudioFormat,
+  AudioPlan,
   BotErrorCode,
   BotMessage,
   BridgeMessage,
   CallState,
   Dialect,
+  DialectKind,
+  MediaFrame,
+  Quality,
   SessionPlan,
 } from './dialect.ts'
-import { NativeDialect } from './dialects/native.ts'
+import { DIALECT_KINDS } from './dialects/index.ts'
+import { Hearing } from './hearing.ts'
+import { Link, type Opening } from './link.ts'
+import { Orders } from './orders.ts'
 import { Patience } from './patience.ts'
-import { Playback, type Gate, type PlaybackListener } from './playback.ts'
-import { Slack } from './slack.ts'
-import { BotSocket } from './socket.ts'
-import { Uplink } from './uplink.ts'
+import { Voice } from './voice.ts'
 
-/** Control that waits for the socket to open, or in it: past these a bot that reads nothing counts as dead. */
-const MAX_EARLY_MESSAGES = 64
+/** Control that waits for a socket, or in it: past these a bot that reads nothing counts as dead. */
+const MAX_WAITING_MESSAGES = 256
 const MAX_BUFFERED_BYTES = 256 * 1024
-/** An `after_playback` that the leg never finishes (held, not pulled) is done all the same. */
-const PLAYBACK_SLACK_MS = 5000
-/** Less delay than this is not worth a frame of speech. */
-const LEAST_REST_MS = 6
+/** What waits for a stand-in, too. */
+const PHONE_NEWS = new Set<BridgeMessage['kind']>(['progress', 'answered', 'dtmf', 'held', 'speech', 'amd', 'beep'])
+/** Frames of 20 ms. */
+const QUALITY_FRAMES = 250
 
 /** What a session needs from whoever has the leg. None of these may throw. */
 export interface SessionOwner {
-  opened(connectMs: number): void
+  /** A socket is open: the first, one after a loss, or a stand-in's. */
+  opened(opening: Opening): void
+  /** The bot is away; it is being dialled again. */
+  away(reason: string): void
   /** At most one, and none after `stop`. */
   lost(clean: boolean, wasOpen: boolean, reason: string): void
   request(request: BotRequest): void
@@ -51,6 +56,8 @@ export interface SessionOwner {
   untilTakenMs(): number
   /** All that is played goes out sooner by `ms` (later if negative), as far as the leg can; returns by how much. */
   sooner(ms: number): number
+  /** How the phone side has been since it was last asked. */
+  quality(): Omit<Quality, 'wsRttMs' | 'droppedToBotMs'>
   /** A bug in here; the leg should end, others go on. */
   fault(err: unknown): void
   /** The socket is gone for good, after `lost` or `stop`. */
@@ -60,7 +67,7 @@ export interface SessionOwner {
 export interface SessionOptions {
   plan: SessionPlan
   callId: string
-  /** Names this socket session to the bot. */
+  /** Names this session to the bot; each further socket adds its number. */
   streamId: string
   /** Law of the leg, where known. */
   law?: Law
@@ -70,6 +77,8 @@ export interface SessionOptions {
   /** Checks the address and pins it (egress/egress.ts). */
   resolve(url: string): Promise<EgressTarget>
   owner: SessionOwner
+  /** The plan's dialect with a witness (conformance/tap.ts); absent: as it is. */
+  kind?: DialectKind
 }
 
 export interface SessionStats {
@@ -80,6 +89,8 @@ export interface SessionStats {
   /** Audio of the bot given up to catch up with time after a stall. */
   caughtUpMs: number
   badMessages: number
+  /** Sockets opened after a loss. */
+  reconnects: number
   firstAudioMs?: number
   connectMs?: number
   errors: Partial<Record<BotErrorCode, number>>
@@ -90,117 +101,191 @@ export class BotSession {
   readonly #owner: SessionOwner
   readonly #clock: Clock
   readonly #log: Log
-  readonly #dialect: Dialect
   readonly #plan: SessionPlan
-  readonly #audio: SessionPlan['audio']
-  readonly #playback: Playback
-  readonly #slack = new Slack()
-  readonly #uplink: Uplink
-  readonly #dialledAtMs: number
-  #socket: BotSocket | undefined
-  #phase: 'dialing' | 'open' | 'stopping' | 'ended' = 'dialing'
+  readonly #kind: DialectKind
+  readonly #audio: AudioPlan
+  readonly #listening: SessionPlan['listening']
+  readonly #token = randomUUID()
+  readonly #link: Link
+  readonly #voice: Voice
+  readonly #hearing: Hearing
+  readonly #orders: Orders
+  readonly #patience: Patience
+  /** Of the present or last socket. */
+  #dialect: Dialect | undefined
+  #phase: 'dialing' | 'open' | 'away' | 'stopping' | 'ended' = 'dialing'
   #state: CallState
   #joined = true
+  #sockets = 0
+  #resumes = 0
   #startedAtMs = 0
-  #answeredAtMs = -1
-  #early: BridgeMessage[] = []
-  #afterPlayback: (() => void)[] = []
-  #playbackLimit: Timer | undefined
-  #lostAfter: (() => void) | undefined
-  readonly #patience: Patience
-  #warnedSlow = false
-  #firstAudioMs: number | undefined
   #connectMs: number | undefined
-  /** Audio refused since the bot was last told, ms. */
-  #refusedMs = 0
-  #toldRefusedAtMs = -Infinity
+  /** What could not be told yet. */
+  #waiting: BridgeMessage[] = []
+  #framesToQuality = QUALITY_FRAMES
+  #warnedSlow = false
 
   constructor(options: SessionOptions) {
-    const { plan } = options
+    const { plan, clock, owner } = options
     this.#options = options
-    this.#owner = options.owner
-    this.#clock = options.clock
+    this.#owner = owner
+    this.#clock = clock
     this.#log = options.log
     this.#plan = plan
-    this.#audio = structuredClone(plan.audio)
+    this.#kind = options.kind ?? DIALECT_KINDS[plan.dialect]
+    this.#audio = structuredClone(this.#kind.audio(plan.audio, plan.urls[0]))
+    this.#listening = { ...plan.listening }
     this.#state = options.state
-    if (options.state === 'answered') this.#answeredAtMs = options.clock.now()
-    this.#dialect = new NativeDialect({
-      callId: options.callId,
-      streamId: options.streamId,
-      discriminator: plan.discriminator,
-    })
-    this.#patience = new Patience(() => this.#clock.now())
-    this.#playback = new Playback({
-      encoding: plan.audio.output.encoding,
-      bufferMs: plan.bufferMs,
-      gate: this.#gate(),
-      lawHint: options.law,
-      listener: this.#playbackListener(),
-    })
-    this.#uplink = new Uplink(
-      this.#audio.input,
-      {
-        bufferedBytes: () => this.#socket?.bufferedBytes ?? 0,
-        sendAudio: (audio, chunk, timestampMs, lostMs) => this.#sendAudio(audio, chunk, timestampMs, lostMs),
-        stuck: () => this.#socket?.kill('stuck'),
+    this.#patience = new Patience(() => clock.now())
+    this.#voice = new Voice({
+      plan,
+      audio: this.#audio,
+      state: options.state,
+      law: options.law,
+      clock,
+      port: {
+        tell: (message) => this.#tell(message),
+        error: (code, message, ref) => this.#error(code, message, ref),
+        wake: (leadMs) => owner.wake(leadMs),
+        untilTakenMs: () => owner.untilTakenMs(),
+        sooner: (ms) => owner.sooner(ms),
+        spoke: () => this.#hearing.botSpoke(),
       },
-      () => this.#clock.now(),
-    )
-    this.#dialledAtMs = this.#clock.now()
-    // Not from within the constructor: what fails at once is told to an owner that holds this session already.
-    queueMicrotask(() => void this.#dial())
+    })
+    this.#link = new Link({
+      plan,
+      kind: this.#kind,
+      callId: options.callId,
+      clock,
+      resolve: (url) => options.resolve(url),
+      listener: {
+        opened: (opening) => this.#opened(opening),
+        message: (data, isBinary) => this.#received(data, isBinary),
+        down: (reason) => this.#down(reason),
+        gone: (clean, wasOpen, reason) => this.#gone(clean, wasOpen, reason),
+        fault: (err) => owner.fault(err),
+      },
+    })
+    this.#hearing = this.#makeHearing()
+    this.#orders = this.#makeOrders()
+  }
+
+  #makeHearing(): Hearing {
+    const link = this.#link
+    return new Hearing({
+      audio: this.#audio,
+      listening: this.#listening,
+      outbound: this.#plan.start.direction === 'outbound',
+      answered: this.#state === 'answered',
+      keepsReplay: this.#plan.reconnectMs > 0 && this.#plan.dialect === 'native',
+      now: () => this.#clock.now(),
+      port: {
+        get open() {
+          return link.open
+        },
+        bufferedBytes: () => link.bufferedBytes,
+        media: (frame) => this.#media(frame),
+        stuck: () => link.lose('stuck'),
+      },
+      ear: {
+        speech: (started, atMs) => this.#callerSpeech(started, atMs),
+        amd: (result, confidence, atMs) => this.#tell({ kind: 'amd', result, confidence, atMs }),
+        beep: (atMs) => this.#tell({ kind: 'beep', atMs }),
+        silence: (ms) => this.#tell({ kind: 'silence', ms }),
+      },
+    })
+  }
+
+  #makeOrders(): Orders {
+    return new Orders({
+      plan: this.#plan,
+      audio: this.#audio,
+      listening: this.#listening,
+      voice: this.#voice,
+      hearing: this.#hearing,
+      owner: this.#owner,
+      state: () => this.#state,
+      tell: (message) => this.#tell(message),
+      error: (code, message, ref) => this.#error(code, message, ref),
+      hangingUp: () => this.#link.expectEnd(),
+    })
   }
 
   /** Caller audio goes in here. */
   get sink(): FrameSink {
-    return this.#uplink
+    return this
   }
 
-  /** The bot's audio comes out here. */
+  /** What the caller shall hear comes out here. */
   get source(): FrameSource {
-    return this.#playback
+    return this.#voice
   }
 
-  /** Whether caller audio is wanted: the socket is open, the call is answered (or early media was asked for). */
+  /** Whether caller audio is wanted: the call is answered (or early media was asked for), and the bot has been there. */
   get listening(): boolean {
-    return (
-      this.#phase === 'open' &&
-      this.#joined &&
-      (this.#state === 'answered' || this.#plan.beforeAnswer === 'early_media')
-    )
+    const there = this.#phase === 'open' || this.#phase === 'away'
+    return there && this.#joined && (this.#state === 'answered' || this.#plan.beforeAnswer === 'early_media')
   }
 
   get stats(): SessionStats {
+    const { playedFrames, refusedSamples, skippedSamples } = this.#voice.stats
     return {
-      fromBotMs: this.#playback.stats.playedFrames * 20,
-      toBotMs: this.#uplink.stats.sentMs,
-      droppedToBotMs: this.#uplink.stats.droppedMs,
-      refusedMs: Math.round(this.#playback.stats.refusedSamples / 8),
-      caughtUpMs: Math.round(this.#playback.stats.skippedSamples / 8),
+      fromBotMs: playedFrames * 20,
+      toBotMs: this.#hearing.stats.sentMs,
+      droppedToBotMs: this.#hearing.stats.droppedMs,
+      refusedMs: Math.round(refusedSamples / 8),
+      caughtUpMs: Math.round(skippedSamples / 8),
       badMessages: this.#patience.bad,
-      firstAudioMs: this.#firstAudioMs,
+      reconnects: this.#resumes,
+      firstAudioMs: this.#voice.firstAudioMs,
       connectMs: this.#connectMs,
       errors: this.#patience.errors,
     }
   }
 
+  /** The socket at this moment. */
+  get connection(): { bufferedBytes: number; rttMs?: number; subprotocol?: string } {
+    const { bufferedBytes, rttMs, subprotocol } = this.#link
+    return { bufferedBytes, rttMs, subprotocol }
+  }
+
+  /** Gives the socket up as if it had been lost; the bot is dialled again. */
+  drop(reason: string): void {
+    this.#link.lose(reason)
+  }
+
   // ── From the phone side ────────────────────────────────────────────────────────────────────────────────────────
+
+  /** 20 ms of the caller, while `listening`. */
+  frame(frame: Uint8Array, law: Law, lostMs: number): void {
+    this.#hearing.frame(frame, law, lostMs)
+    if (--this.#framesToQuality > 0) return
+    this.#framesToQuality = QUALITY_FRAMES
+    if (!this.#listening.quality) return
+    const quality = {
+      ...this.#owner.quality(),
+      wsRttMs: this.#link.rttMs,
+      droppedToBotMs: this.#hearing.stats.droppedMs,
+    }
+    this.#tell({ kind: 'quality', quality })
+  }
 
   progress(sipStatus: number): void {
     if (this.#state === 'answered') return
-    this.#state = sipStatus === 183 ? 'early' : this.#state
-    // Before `start` nothing needs saying: `start.state` will say it.
-    if (this.#phase === 'open') this.#tell({ kind: 'progress', sipStatus })
+    if (sipStatus === 183) {
+      this.#state = 'early'
+      this.#voice.setState('early')
+    }
+    // Before the first `start` nothing needs saying: `start.state` will say it.
+    if (this.#phase !== 'dialing') this.#tell({ kind: 'progress', sipStatus })
   }
 
   answered(): void {
     if (this.#state === 'answered') return
     this.#state = 'answered'
-    this.#answeredAtMs = this.#clock.now()
-    if (this.#phase === 'open') this.#tell({ kind: 'answered', atMs: this.#tsMs() })
-    this.#playback.setGate(this.#gate())
-    if (this.#playback.queuedSamples > 0) this.#owner.wake(0)
+    if (this.#phase !== 'dialing') this.#tell({ kind: 'answered', atMs: this.#tsMs() })
+    this.#voice.setState('answered')
+    this.#hearing.answered()
   }
 
   digit(digit: string, durationMs: number, method: 'rfc4733' | 'info'): void {
@@ -215,32 +300,24 @@ export class BotSession {
     this.#tell({ kind: 'transferStatus', status })
   }
 
-  /** False while the caller talks to someone else: the bot neither hears nor speaks, and stale speech is thrown away. */
+  recordingStatus(status: RecordingStatus): void {
+    this.#tell({ kind: 'recordingStatus', status })
+  }
+
+  /** False while the caller talks to someone else: the bot neither hears nor speaks. */
   setJoined(joined: boolean): void {
     if (joined === this.#joined) return
     this.#joined = joined
-    if (!joined && this.#playback.queuedSamples > 0) this.#tell({ kind: 'cleared', ...this.#playback.clear() })
-    this.#playback.setGate(this.#gate())
+    this.#voice.setJoined(joined)
   }
 
   /** Ends the session from our side: `stop`, then close 1000. */
   stop(stop: Stop): void {
     if (this.#phase === 'stopping' || this.#phase === 'ended') return
-    const wasOpen = this.#phase === 'open'
-    this.#playbackLimit?.cancel()
-    this.#afterPlayback = []
-    if (this.#lostAfter) return this.#end()
-    // Every mark is answered, also those that will not be heard.
-    this.#playback.stop()
-    if (wasOpen) {
-      this.#tell({ kind: 'stop', stop, stats: this.#stopStats() })
-      this.#phase = 'stopping'
-      this.#socket?.close(1000, stop.reason)
-    } else {
-      this.#phase = 'stopping'
-      if (this.#socket) this.#socket.kill('stopped')
-      else this.#end()
-    }
+    this.#voice.stop()
+    if (this.#phase === 'open') this.#tell({ kind: 'stop', stop, stats: this.#stopStats() })
+    this.#phase = 'stopping'
+    this.#link.close(1000, stop.reason)
   }
 
   #stopStats(): Record<string, number> {
@@ -254,73 +331,88 @@ export class BotSession {
       refused_ms: s.refusedMs,
       caught_up_ms: s.caughtUpMs,
       bad_messages: s.badMessages,
+      reconnects: s.reconnects,
     }
   }
 
-  // ── The socket's life ──────────────────────────────────────────────────────────────────────────────────────────
-
-  async #dial(): Promise<void> {
-    const { callId } = this.#options
-    if (this.#phase !== 'dialing') return
-    try {
-      const url = fillTemplate(this.#plan.url, { ...this.#plan.start, call_id: callId })
-      const target = await this.#options.resolve(url)
-      if (this.#phase !== 'dialing') return
-      this.#socket = new BotSocket({
-        url,
-        headers: handshakeHeaders(this.#plan, url, callId, this.#clock.wallMs()),
-        subprotocol: this.#dialect.subprotocol,
-        lookup: target.lookup,
-        connectTimeoutMs: this.#plan.connectTimeoutMs,
-        clock: this.#clock,
-        listener: {
-          open: () => this.#opened(),
-          message: (data, isBinary) => this.#received(data, isBinary),
-          closed: (clean, reason) => this.#closed(clean, reason),
-          fault: (err) => this.#owner.fault(err),
-        },
-      })
-    } catch (err) {
-      // Refused by the egress rules, no such name, or an address that `ws` cannot read.
-      if (this.#phase === 'dialing') this.#closed(false, errorText(err))
-    }
+  #callerSpeech(started: boolean, atMs: number): void {
+    if (started) this.#voice.bargeIn(this.#listening.bargeIn)
+    else this.#voice.callerStopped()
+    this.#tell({ kind: 'speech', started, atMs })
   }
 
-  #opened(): void {
-    if (this.#phase !== 'dialing') return
+  // ── The connection ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  #opened(opening: Opening): void {
+    if (this.#phase !== 'dialing' && this.#phase !== 'away') return
+    const { standIn, resumed, gapMs, connectMs } = opening
+    const lastSeq = this.#dialect?.lastSeq ?? 0
+    const first = this.#sockets++ === 0
+    const { callId, streamId } = this.#options
+    this.#dialect = this.#kind.create({
+      wire: { text: (frame) => this.#link.sendText(frame), binary: (frame) => this.#link.sendBinary(frame) },
+      callId,
+      streamId: first ? streamId : `${streamId}.${this.#sockets}`,
+      plan: this.#plan,
+      audio: this.#audio,
+    })
+    if (first) this.#startedAtMs = this.#clock.now()
+    this.#connectMs ??= connectMs
+    if (resumed) this.#resumes++
+    if (!first && !resumed) this.#startOver()
     this.#phase = 'open'
-    this.#startedAtMs = this.#clock.now()
-    this.#connectMs = this.#startedAtMs - this.#dialledAtMs
+    this.#voice.setAway(false)
+    const waiting = this.#waiting
+    this.#waiting = []
     this.#tell({
       kind: 'start',
       state: this.#state,
       audio: this.#audio,
       facts: this.#plan.start,
       bufferMs: this.#plan.bufferMs,
+      token: this.#token,
+      resume: resumed ? { count: this.#resumes, gapMs, lastSeq, unplayedMarks: this.#voice.unplayedMarks } : undefined,
+      standIn,
     })
-    for (const message of this.#early) this.#tell(message)
-    this.#early = []
-    this.#owner.opened(this.#connectMs)
+    for (const message of waiting) this.#tell(message)
+    this.#owner.opened(opening)
   }
 
-  #closed(clean: boolean, reason: string): void {
+  // A stand-in has no part in what the bot before it said, only in what happens on the phone.
+  #startOver(): void {
+    this.#voice.startOver()
+    this.#hearing.held = false
+    this.#voice.hold(false)
+    this.#waiting = this.#waiting.filter((m) => PHONE_NEWS.has(m.kind))
+  }
+
+  #down(reason: string): void {
+    if (this.#phase !== 'open' && this.#phase !== 'dialing' && this.#phase !== 'away') return
+    const wasOpen = this.#phase === 'open'
+    if (wasOpen) this.#phase = 'away'
+    // A bot that has said "hang up after this sentence" and left: the sentence is still played, and it is not called back.
+    if (this.#voice.ending) return this.#link.close(1000, reason)
+    this.#voice.setAway(true)
+    this.#log.warn({ reason }, 'the bot is away: dialling again')
+    this.#owner.away(reason)
+  }
+
+  #gone(clean: boolean, wasOpen: boolean, reason: string): void {
     if (this.#phase === 'stopping') return this.#end()
     if (this.#phase === 'ended') return
-    const wasOpen = this.#phase === 'open'
     const tell = (): void => {
+      if (this.#phase === 'ended' || this.#phase === 'stopping') return
       this.#end()
       this.#owner.lost(clean, wasOpen, reason)
     }
-    // A bot that said "hang up after this sentence" and left: the sentence is still played.
-    if (wasOpen && this.#afterPlayback.length > 0) this.#lostAfter = tell
-    else tell()
+    if (this.#phase === 'open') this.#phase = 'away'
+    this.#voice.when(this.#voice.ending, tell)
   }
 
   #end(): void {
     if (this.#phase === 'ended') return
     this.#phase = 'ended'
-    this.#playbackLimit?.cancel()
-    this.#playback.stop()
+    this.#voice.stop()
     this.#owner.ended()
   }
 
@@ -331,182 +423,48 @@ export class BotSession {
   }
 
   #tell(message: BridgeMessage): void {
-    if (this.#phase === 'dialing') {
-      if (this.#early.length < MAX_EARLY_MESSAGES) this.#early.push(message)
+    if (this.#phase === 'dialing' || this.#phase === 'away') {
+      if (this.#waiting.length < MAX_WAITING_MESSAGES) this.#waiting.push(message)
       return
     }
-    if (this.#phase !== 'open' || !this.#socket) return
-    this.#socket.sendText(this.#dialect.encode(message, this.#tsMs()))
+    if (this.#phase !== 'open') return
+    this.#dialect!.tell(message, this.#tsMs())
     // Control is never dropped; so much of it unread means that nobody reads.
-    if (this.#socket.bufferedBytes > MAX_BUFFERED_BYTES) this.#socket.kill('stuck')
+    if (this.#link.bufferedBytes > MAX_BUFFERED_BYTES) this.#link.lose('stuck')
   }
 
-  #sendAudio(audio: Uint8Array, chunk: number, timestampMs: number, lostMs: number): number {
-    const socket = this.#socket
-    if (!socket) return 0
-    if (this.#uplink.stats.droppedMs > 0 && !this.#warnedSlow) {
+  #media(frame: MediaFrame): number {
+    if (this.#hearing.stats.droppedMs > 0 && !this.#warnedSlow) {
       this.#warnedSlow = true
-      this.#log.warn({ bufferedBytes: socket.bufferedBytes }, 'the bot reads too slowly: caller audio is dropped')
+      const { bufferedBytes } = this.#link
+      this.#log.warn({ bufferedBytes }, 'the bot reads too slowly: caller audio is dropped')
     }
-    if (this.#audio.transport === 'binary') {
-      socket.sendBinary(audio)
-      return audio.length + 8
-    }
-    const text = this.#dialect.encodeMedia(audio, chunk, timestampMs, lostMs, this.#tsMs())
-    socket.sendText(text)
-    return text.length + 8
+    // 8: the frame headers of RFC 6455 for messages of this size.
+    return this.#dialect!.media(frame, this.#tsMs()) + 8
   }
 
   #error(code: BotErrorCode, message: string, ref?: string): void {
     if (this.#patience.mayAnswer(code)) this.#tell({ kind: 'error', code, message, ref })
   }
 
-  #gate(): Gate {
-    if (!this.#joined) return 'drop'
-    if (this.#state === 'answered' || this.#plan.beforeAnswer === 'early_media') return 'open'
-    return this.#plan.beforeAnswer === 'drop' ? 'drop' : 'hold'
-  }
-
-  #playbackListener(): PlaybackListener {
-    return {
-      mark: (name, status, playedMs, itemId) => this.#tell({ kind: 'mark', name, status, playedMs, itemId }),
-      playback: (state, queuedMs, itemId) => {
-        if (state === 'started' && this.#firstAudioMs === undefined && this.#answeredAtMs >= 0)
-          this.#firstAudioMs = this.#clock.now() - this.#answeredAtMs
-        this.#tell({ kind: 'playback', state, queuedMs, itemId })
-      },
-      flow: (state, queuedMs) => this.#tell({ kind: 'flow', state, queuedMs }),
-      empty: () => this.#playedOut(),
-    }
-  }
-
   // ── From the bot ───────────────────────────────────────────────────────────────────────────────────────────────
 
   #received(frame: Buffer, isBinary: boolean): void {
     if (this.#phase !== 'open') return
-    const message = this.#dialect.decode(frame, isBinary)
-    if (!message) return
-    if (message.kind === 'audio') this.#play(message.bytes, message.encoding, message.itemId, message.ref)
-    else this.#obey(message)
+    const decoded = this.#dialect!.decode(frame, isBinary)
+    if (!decoded) return
+    if (Array.isArray(decoded)) for (const message of decoded) this.#take(message)
+    else this.#take(decoded)
+  }
+
+  #take(message: BotMessage): void {
+    if (message.kind === 'audio') {
+      this.#voice.play(message)
+      this.#orders.spoken()
+    } else if (message.kind === 'mistake') {
+      this.#error(message.code, message.message, message.ref)
+      if (message.bad && this.#patience.countBad()) this.#link.forsake(1008, 'too many bad messages')
+    } else this.#orders.obey(message)
     if (message.ack === true) this.#tell({ kind: 'ack', ref: message.ref ?? message.kind })
-  }
-
-  #play(
-    bytes: Uint8Array,
-    encoding: AudioFormat['encoding'] | undefined,
-    itemId: string | undefined,
-    ref: string | undefined,
-  ): void {
-    const playback = this.#playback
-    const wasEmpty = playback.queuedSamples === 0
-    if (playback.playing) this.#takeUpSlack()
-    else this.#slack.began(this.#clock.now())
-    const wanted = encoding ?? this.#audio.output.encoding
-    if (wanted !== playback.encoding) playback.setEncoding(wanted, this.#options.law)
-    const refused = playback.write(bytes, itemId)
-    if (wasEmpty && playback.queuedSamples > 0 && this.#gate() === 'open') this.#owner.wake(playback.leadMs)
-    if (refused === 0) return
-    // One error a second: a bot that is over the cap goes on sending for a while, and one line says it all.
-    this.#refusedMs += refused / 8
-    if (this.#clock.now() - this.#toldRefusedAtMs < 1000) return
-    this.#toldRefusedAtMs = this.#clock.now()
-    const ms = Math.round(this.#refusedMs)
-    this.#refusedMs = 0
-    if (!this.#joined)
-      this.#error('not_allowed', `The caller is talking to someone else; ${ms} ms of audio were not played.`, ref)
-    else if (this.#state !== 'answered' && this.#plan.beforeAnswer === 'drop')
-      this.#error('not_allowed', `The call is not answered yet; ${ms} ms of audio were not kept.`, ref)
-    else
-      this.#error(
-        'buffer_full',
-        `${this.#plan.bufferMs} ms are queued; ${ms} ms of newer audio were refused. Wait for flow xon.`,
-        ref,
-      )
-  }
-
-  // Delay that no chunk has needed: the slot moves as far as it may, the rest goes by frames.
-  #takeUpSlack(): void {
-    const slackMs = this.#playback.queuedMs + this.#owner.untilTakenMs()
-    const spareMs = this.#slack.arrived(slackMs, this.#clock.now())
-    if (spareMs === 0) return
-    const restMs = spareMs - this.#owner.sooner(spareMs)
-    if (restMs < LEAST_REST_MS || !this.#playback.streaming) return
-    const frames = Math.ceil(restMs / FRAME_MS)
-    this.#playback.giveUp(frames)
-    this.#owner.sooner(restMs - frames * FRAME_MS)
-  }
-
-  #obey(m: Exclude<BotMessage, { kind: 'audio' }>): void {
-    switch (m.kind) {
-      case 'mark':
-        if (!this.#playback.mark(m.name))
-          this.#error('rate_limited', 'Too many marks are pending (1000); this one was not taken.', m.ref)
-        return
-      case 'audioDone':
-        if (!this.#playback.done(m.itemId))
-          this.#error('rate_limited', 'Too many marks are pending; this one was not taken.', m.ref)
-        return
-      case 'clear':
-        this.#tell({ kind: 'cleared', ...this.#playback.clear(m.itemId), ref: m.ref })
-        return
-      case 'digits':
-        if (this.#state !== 'answered') this.#error('not_allowed', 'The call is not answered yet.', m.ref)
-        else if (!this.#owner.sendDigits(m.digits, m.durationMs, m.gapMs, m.method))
-          this.#error('dtmf_failed', `The phone leg cannot take these digits now (method ${m.method}).`, m.ref)
-        return
-      case 'transfer':
-        if (this.#state !== 'answered')
-          return this.#error('not_allowed', 'Only an answered call can be transferred.', m.ref)
-        return this.#when(m.afterPlayback, () => {
-          const { ref, target, callerId, timeoutMs, onFail, headers } = m
-          this.#owner.request({ ask: 'transfer', ref, target, callerId, timeoutMs, onFail, headers })
-        })
-      case 'hangup':
-        return this.#when(m.afterPlayback && this.#state === 'answered', () =>
-          this.#owner.request({ ask: 'hangup', reason: m.reason, sipStatus: m.sipStatus, q850: m.q850 }),
-        )
-      case 'answer':
-      case 'reject':
-        if (this.#state === 'answered') return this.#error('not_allowed', 'The call is answered already.', m.ref)
-        if (this.#plan.start.direction === 'outbound' || this.#plan.start.answer_mode === 'auto')
-          return this.#error('not_allowed', 'Only an inbound call with answer_mode "bot" waits for this.', m.ref)
-        this.#owner.request(
-          m.kind === 'answer' ? { ask: 'answer' } : { ask: 'reject', sipStatus: m.sipStatus, reason: m.reason },
-        )
-        return
-      case 'update':
-        return this.#update(m)
-      case 'ping':
-        return this.#tell({ kind: 'pong', ref: m.ref })
-      case 'mistake':
-        this.#error(m.code, m.message, m.ref)
-        if (m.bad && this.#patience.countBad()) this.#socket?.close(1008, 'too many bad messages')
-    }
-  }
-
-  #update(m: { input?: Partial<AudioFormat>; output?: Partial<AudioFormat>; transport?: 'json' | 'binary' }): void {
-    if (m.transport) this.#audio.transport = m.transport
-    if (m.output) Object.assign(this.#audio.output, m.output)
-    if (!m.input) return
-    this.#audio.input = { ...this.#audio.input, ...m.input }
-    this.#uplink.setFormat(this.#audio.input)
-  }
-
-  /** Now, or when what is queued has been heard. */
-  #when(afterPlayback: boolean, act: () => void): void {
-    if (!afterPlayback) return act()
-    this.#afterPlayback.push(act)
-    this.#playbackLimit ??= this.#clock.after(this.#playback.queuedMs + PLAYBACK_SLACK_MS, () => this.#playedOut())
-    this.#playback.notifyWhenEmpty()
-  }
-
-  #playedOut(): void {
-    this.#playbackLimit?.cancel()
-    this.#playbackLimit = undefined
-    const acts = this.#afterPlayback
-    this.#afterPlayback = []
-    for (const act of acts) act()
-    this.#lostAfter?.()
-    this.#lostAfter = undefined
   }
 }

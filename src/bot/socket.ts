@@ -12,15 +12,25 @@ const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 const MAX_FRAGMENTS = 1024
 /** 8 MiB in one second is 500 times real time; past it we stop reading until the second is over. */
 const MAX_BYTES_PER_SECOND = 8 * 1024 * 1024
-const PING_EVERY_MS = 10_000
+/** A pong is due before the next ping but one: a half-open connection is found within 5 s. */
+const PING_EVERY_MS = 2000
+const PONG_WITHIN_MS = 3000
+/** A server that has never answered a ping is judged by what it sends, and more patiently. */
+const SILENT_MS = 20_000
 const CLOSE_GRACE_MS = 2000
+
+export interface SocketEnd {
+  /** Close code that the other side sent (RFC 6455 §7.4); 1006: none, the connection broke or we ended it. */
+  code: number
+  reason: string
+}
 
 export interface SocketListener {
   open(): void
   /** `data` is ours to read until the call returns. */
   message(data: Buffer, isBinary: boolean): void
-  /** Exactly one, whatever happened; nothing follows. `clean`: the other side closed with 1000. */
-  closed(clean: boolean, reason: string): void
+  /** Exactly one, whatever happened; nothing follows. */
+  closed(end: SocketEnd): void
   /** Something in `open` or `message` threw: a bug of ours. The socket goes on. */
   fault(err: unknown): void
 }
@@ -28,7 +38,7 @@ export interface SocketListener {
 export interface SocketOptions {
   url: string
   headers: Record<string, string>
-  subprotocol?: string
+  subprotocols: readonly string[]
   lookup?: LookupFunction
   connectTimeoutMs: number
   clock: Clock
@@ -43,7 +53,11 @@ export class BotSocket {
   #ping: Timer | undefined
   #grace: Timer | undefined
   #paused: Timer | undefined
-  #heard = true
+  #heardAtMs = 0
+  #pingedAtMs = -1
+  #ponged = false
+  #rttMs: number | undefined
+  #subprotocol: string | undefined
   #why: string | undefined
   #done = false
   #windowStartMs = 0
@@ -52,7 +66,7 @@ export class BotSocket {
   constructor(options: SocketOptions) {
     this.#clock = options.clock
     this.#listener = options.listener
-    const ws = new WebSocket(options.url, options.subprotocol === undefined ? [] : [options.subprotocol], {
+    const ws = new WebSocket(options.url, [...options.subprotocols], {
       headers: options.headers,
       perMessageDeflate: false,
       followRedirects: false,
@@ -65,13 +79,14 @@ export class BotSocket {
     // `handshakeTimeout` restarts with each byte of the answer; this one does not.
     this.#deadline = this.#clock.after(options.connectTimeoutMs, () => this.kill('connect_timeout'))
     ws.on('upgrade', (response) => {
+      this.#subprotocol = response.headers['sec-websocket-protocol']
       // The subprotocol is offered, not required; `ws` would refuse a server that chose none.
-      if (options.subprotocol !== undefined) response.headers['sec-websocket-protocol'] ??= options.subprotocol
+      if (options.subprotocols.length > 0) response.headers['sec-websocket-protocol'] ??= options.subprotocols[0]
     })
     ws.on('open', () => this.#opened())
     ws.on('message', (data, isBinary) => this.#received(data, isBinary))
-    ws.on('pong', () => (this.#heard = true))
-    ws.on('ping', () => (this.#heard = true))
+    ws.on('pong', () => this.#pong())
+    ws.on('ping', () => (this.#heardAtMs = this.#clock.now()))
     ws.on('error', (err: Error & { code?: string }) => {
       this.#why ??= err.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 'oversize' : (err.code ?? errorText(err))
     })
@@ -82,13 +97,28 @@ export class BotSocket {
     return this.#ws.readyState === WebSocket.OPEN
   }
 
+  /** Of the last ping, ms; what comes behind our own queue, so a slow reader shows here too. */
+  get rttMs(): number | undefined {
+    return this.#rttMs
+  }
+
+  /** What the server chose of what it was offered. */
+  get subprotocol(): string | undefined {
+    return this.#subprotocol
+  }
+
+  /** When anything was last heard of the other side, monotonic ms. */
+  get heardAtMs(): number {
+    return this.#heardAtMs
+  }
+
   /** Bytes that the kernel has not taken yet. */
   get bufferedBytes(): number {
     return this.#ws.bufferedAmount
   }
 
   /** The bytes of a Buffer are copied: it may be used again at once. */
-  sendText(text: string | Buffer): void {
+  sendText(text: string | Uint8Array): void {
     if (this.open) this.#ws.send(text, { binary: false })
   }
 
@@ -111,18 +141,32 @@ export class BotSocket {
 
   #opened(): void {
     this.#deadline.cancel()
-    this.#ping = every(this.#clock, PING_EVERY_MS, () => {
-      // A bot that sends but never pongs is alive; one from which nothing came since the last ping is not.
-      if (!this.#heard) return this.kill('ping_timeout')
-      this.#heard = false
-      if (this.open) this.#ws.ping()
-    })
+    this.#heardAtMs = this.#clock.now()
+    this.#ping = every(this.#clock, PING_EVERY_MS, () => this.#keepAlive())
     this.#guard(() => this.#listener.open())
+  }
+
+  // A bot that sends but never pongs is alive; one that has ponged before and from which nothing comes now is not.
+  #keepAlive(): void {
+    const nowMs = this.#clock.now()
+    const quietMs = nowMs - this.#heardAtMs
+    const overdue = this.#pingedAtMs >= 0 && nowMs - this.#pingedAtMs >= PONG_WITHIN_MS - PING_EVERY_MS
+    if (quietMs >= SILENT_MS || (this.#ponged && overdue && quietMs >= PONG_WITHIN_MS)) return this.kill('ping_timeout')
+    if (this.#pingedAtMs < 0) this.#pingedAtMs = nowMs
+    if (this.open) this.#ws.ping()
+  }
+
+  #pong(): void {
+    const nowMs = this.#clock.now()
+    this.#ponged = true
+    this.#heardAtMs = nowMs
+    if (this.#pingedAtMs >= 0) this.#rttMs = nowMs - this.#pingedAtMs
+    this.#pingedAtMs = -1
   }
 
   #received(data: RawData, isBinary: boolean): void {
     if (!Buffer.isBuffer(data) || this.#done) return
-    this.#heard = true
+    this.#heardAtMs = this.#clock.now()
     this.#meter(data.length)
     this.#guard(() => this.#listener.message(data, isBinary))
   }
@@ -146,10 +190,9 @@ export class BotSocket {
     if (this.#done) return
     this.#done = true
     for (const timer of [this.#deadline, this.#ping, this.#grace, this.#paused]) timer?.cancel()
-    // 1005: a close frame without a code, which is how many libraries say "normal".
-    const clean = this.#why === undefined && (code === 1000 || code === 1005)
+    if (this.#why !== undefined) return this.#listener.closed({ code: 1006, reason: this.#why })
     const said = reason.toString('utf8')
-    this.#listener.closed(clean, this.#why ?? (said === '' ? `closed_${code}` : `closed_${code}: ${said}`))
+    this.#listener.closed({ code, reason: said === '' ? `closed_${code}` : `closed_${code}: ${said}` })
   }
 
   #guard(fn: () => void): void {

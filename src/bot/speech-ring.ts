@@ -61,6 +61,16 @@ export class SpeechRing {
     this.#write = w
   }
 
+  /** Appends the first `n` samples of `src`, each as one byte of `table`. */
+  appendSamples(src: Int16Array, n: number, table: Uint8Array): void {
+    this.#makeRoom(n)
+    const slab = this.#slab
+    const mask = this.#mask
+    let w = this.#write
+    for (let i = 0; i < n; i++) slab[w++ & mask] = table[src[i] & 0xffff]
+    this.#write = w
+  }
+
   /** Takes `n` bytes (no more than `length`) out into `dst`. */
   takeInto(dst: Uint8Array, n: number, table?: Uint8Array): void {
     const slab = this.#slab

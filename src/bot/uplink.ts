@@ -1,24 +1,29 @@
 /**
- * Caller audio on its way to the bot: 20 ms frames gathered into the bot's frame size and encoding, and held back when
- * the bot does not read. What it may hold is bounded; the oldest is dropped then, and the next frame says how much.
+ * Caller audio on its way to the bot: 20 ms frames gathered into the bot's frame size, encoding and rate, and held back
+ * when the bot does not read. What it may hold is bounded; the oldest is dropped then, and the next frame says how much.
  *
  *   leg ─20 ms─▶ gather ──▶ [ waiting frames, oldest first ] ──▶ socket buffer ──▶ kernel
  *                            └ together 500 ms at most ───────────────┘
  */
 import { DECODE, crossTable } from '../audio/g711.ts'
 import { FRAME_SAMPLES, SAMPLES_PER_MS, type FrameSink, type Law } from '../audio/flow.ts'
-import type { AudioFormat } from './dialect.ts'
+import { Resampler } from '../audio/resampler.ts'
+import type { AudioFormat, MediaFrame } from './dialect.ts'
 
 const HELD_MS = 500
 /** What may lie in the socket's own buffer, from where nothing can be dropped any more. */
 const IN_SOCKET_MS = 100
 const STUCK_MS = 10_000
 
+// Of all uplinks: nothing in them outlives a call.
+const LOW = new Int16Array(FRAME_SAMPLES)
+const HIGH = new Int16Array(FRAME_SAMPLES * 3)
+
 export interface UplinkPort {
   /** Bytes that the kernel has not taken. */
   bufferedBytes(): number
-  /** Writes one frame; returns its bytes on the wire. `audio` is borrowed. */
-  sendAudio(audio: Uint8Array, chunk: number, timestampMs: number, lostMs: number): number
+  /** Writes one frame; returns its bytes on the wire. The object is the same each time, and borrowed. */
+  sendAudio(frame: MediaFrame): number
   /** The bot has not read anything for so long that it counts as dead. */
   stuck(): void
 }
@@ -28,6 +33,7 @@ export class Uplink implements FrameSink {
   readonly #now: () => number
   #format: AudioFormat
   #frame: Uint8Array
+  #resampler: Resampler | undefined
   #filled = 0
   /** Concealed by the leg within the frame that is being gathered. */
   #lostMs = 0
@@ -43,6 +49,7 @@ export class Uplink implements FrameSink {
   #wireBytesPerFrame: number
   #blockedSinceMs = -1
   #lastBufferedBytes = 0
+  readonly #media: MediaFrame
   readonly stats = { sentMs: 0, droppedMs: 0 }
 
   constructor(format: AudioFormat, port: UplinkPort, now: () => number) {
@@ -50,22 +57,47 @@ export class Uplink implements FrameSink {
     this.#now = now
     this.#format = format
     this.#frame = new Uint8Array(bytesOf(format))
+    this.#resampler = resamplerTo(format)
     this.#waiting = new Uint8Array(0)
     this.#wireBytesPerFrame = roughWireBytes(format)
+    this.#media = { audio: this.#frame, chunk: 0, timestampMs: 0, lostMs: 0, replay: false }
   }
 
   /** From the next frame on. What is gathered or waiting in the old format is given up as lost. */
   setFormat(format: AudioFormat): void {
+    this.#giveUp()
+    this.#format = format
+    this.#frame = new Uint8Array(bytesOf(format))
+    this.#resampler = resamplerTo(format)
+    this.#waiting = new Uint8Array(0)
+    this.#waitingLostMs = []
+    this.#firstWaiting = 0
+    this.#wireBytesPerFrame = roughWireBytes(format)
+  }
+
+  /**
+   * Time in which no frames came here, because the bot did not want them (hold) or was not there (`lost`: the next frame
+   * says so). What still waits is older than that, and given up as lost.
+   */
+  missed(ms: number, lost: boolean): void {
+    if (ms <= 0) return
+    const unsentMs = this.#giveUp() + ms
+    this.#chunk += Math.round(unsentMs / this.#format.frameMs)
+    this.#mediaMs += Math.round(ms)
+    if (lost) this.#gapMs += Math.round(ms)
+    this.#blockedSinceMs = -1
+    this.#resampler?.reset()
+  }
+
+  /** What waits or is gathered will not be sent. @returns ms that were gathered */
+  #giveUp(): number {
     while (this.#waitingCount > 0) this.#dropOldest()
     const gatheredMs = (this.#filled / this.#frame.length) * this.#format.frameMs
     this.#mediaMs += gatheredMs
     this.#gapMs += gatheredMs
-    this.#format = format
-    this.#frame = new Uint8Array(bytesOf(format))
-    this.#waiting = new Uint8Array(0)
-    this.#waitingLostMs = []
-    this.#filled = this.#firstWaiting = 0
-    this.#wireBytesPerFrame = roughWireBytes(format)
+    this.#lostMs = 0
+    this.#filled = 0
+    return gatheredMs
   }
 
   frame(frame: Uint8Array, law: Law, lostMs: number): void {
@@ -82,8 +114,15 @@ export class Uplink implements FrameSink {
     const encoding = this.#format.encoding
     if (encoding === 'pcm16') {
       const table = DECODE[law]
-      for (let i = 0; i < FRAME_SAMPLES; i++) {
-        const sample = table[frame[i]]
+      let samples = LOW
+      let n = FRAME_SAMPLES
+      for (let i = 0; i < FRAME_SAMPLES; i++) LOW[i] = table[frame[i]]
+      if (this.#resampler) {
+        n = this.#resampler.process(LOW, FRAME_SAMPLES, HIGH)
+        samples = HIGH
+      }
+      for (let i = 0; i < n; i++) {
+        const sample = samples[i]
         out[at++] = sample
         out[at++] = sample >> 8
       }
@@ -117,7 +156,12 @@ export class Uplink implements FrameSink {
 
   #send(audio: Uint8Array, lostMs: number): void {
     const ms = this.#format.frameMs
-    this.#wireBytesPerFrame = this.#port.sendAudio(audio, this.#chunk++, this.#mediaMs, lostMs + this.#gapMs)
+    const media = this.#media
+    media.audio = audio
+    media.chunk = this.#chunk++
+    media.timestampMs = this.#mediaMs
+    media.lostMs = lostMs + this.#gapMs
+    this.#wireBytesPerFrame = this.#port.sendAudio(media)
     this.#gapMs = 0
     this.#mediaMs += ms
     this.stats.sentMs += ms
@@ -176,7 +220,11 @@ export class Uplink implements FrameSink {
   }
 }
 
-const bytesOf = (format: AudioFormat): number => format.frameMs * SAMPLES_PER_MS * (format.encoding === 'pcm16' ? 2 : 1)
+const bytesOf = ({ encoding, sampleRate, frameMs }: AudioFormat): number =>
+  encoding === 'pcm16' ? (frameMs * sampleRate * 2) / 1000 : frameMs * SAMPLES_PER_MS
+
+const resamplerTo = ({ encoding, sampleRate }: AudioFormat): Resampler | undefined =>
+  encoding === 'pcm16' && sampleRate !== 8000 ? new Resampler(8000, sampleRate) : undefined
 
 /** Until the first frame has told: base64 and a JSON envelope. */
 const roughWireBytes = (format: AudioFormat): number => bytesOf(format) * 1.34 + 160

@@ -4,7 +4,7 @@ import type { AccountContext } from '../accounts/ports.ts'
 import type { BotSettings } from '../calls/ports.ts'
 import { checkFields } from '../lib/checked.ts'
 import type { Clock } from '../lib/clock.ts'
-import { DomainError } from '../lib/errors.ts'
+import { DomainError, errorText } from '../lib/errors.ts'
 import { uuidv7 } from '../lib/ids.ts'
 import { BotInput, BotPatch, botSettingsFrom } from './bot.ts'
 import type { Bot, BotStore } from './ports.ts'
@@ -100,14 +100,28 @@ export class BotService {
   }
 
   #checkRules(bot: BotSettings): void {
+    const wrong = (field: string, message: string, cause?: unknown): DomainError =>
+      new DomainError('INVALID', message, { field, cause })
     if (bot.onLost === 'transfer' && bot.fallbackTarget === undefined)
-      throw new DomainError('INVALID', "onLost 'transfer' needs a fallbackTarget", { field: 'fallbackTarget' })
-    const checks = { url: () => this.#world.checkUrl(bot.url), headers: () => this.#world.checkHeaders(bot.headers) }
-    for (const [field, check] of Object.entries(checks))
+      throw wrong('fallbackTarget', "onLost 'transfer' needs a fallbackTarget")
+    if (bot.onLost === 'prompt' && bot.fallbackPrompt === undefined)
+      throw wrong('fallbackPrompt', "onLost 'prompt' needs a fallbackPrompt")
+    for (const side of ['input', 'output'] as const)
+      if (bot[side] !== 'pcm16' && bot[`${side}Rate`] !== 8000)
+        throw wrong(`${side}Rate`, `${side}Rate must be 8000 with ${side} '${bot[side]}'; only pcm16 has more`)
+    const checks: [field: string, check: () => void][] = [
+      ['url', () => this.#world.checkUrl(bot.url)],
+      ['headers', () => this.#world.checkHeaders(bot.headers)],
+      ...bot.fallbackUrls.map((url, i): (typeof checks)[number] => [
+        `fallbackUrls.${i}`,
+        () => this.#world.checkUrl(url),
+      ]),
+    ]
+    for (const [field, check] of checks)
       try {
         check()
       } catch (err) {
-        throw new DomainError('INVALID', err instanceof Error ? err.message : String(err), { field, cause: err })
+        throw wrong(field, errorText(err), err)
       }
   }
 }

@@ -7,19 +7,30 @@ const CONNECT_TIMEOUT_MS = 10_000
 export function botPlan(call: Call, bot: BotSettings): BotPlan {
   const { record } = call
   return {
-    url: bot.url,
+    urls: [bot.url, ...bot.fallbackUrls],
     headers: bot.headers,
     secret: bot.secret,
     dialect: bot.dialect,
     audio: {
-      input: { encoding: bot.input, sampleRate: 8000, frameMs: bot.frameMs },
-      output: { encoding: bot.output, sampleRate: 8000, frameMs: bot.frameMs },
+      input: { encoding: bot.input, sampleRate: bot.inputRate, frameMs: bot.frameMs },
+      output: { encoding: bot.output, sampleRate: bot.outputRate, frameMs: bot.frameMs },
       transport: bot.transport,
     },
     discriminator: bot.discriminator,
     beforeAnswer: bot.beforeAnswer,
+    answerOnAudio: bot.answerOnAudio && bot.answerMode === 'bot' && record.direction === 'inbound',
     bufferMs: bot.bufferMs,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    reconnectMs: bot.reconnectMs,
+    onClose: bot.onClose,
+    listening: {
+      vad: bot.vad,
+      bargeIn: bot.bargeIn,
+      // Whoever calls us is a caller, not somebody's answering machine.
+      amd: bot.amd && record.direction === 'outbound',
+      silenceMs: bot.silenceMs,
+      quality: bot.quality,
+    },
     start: {
       call_id: record.id,
       account_id: record.accountId,
@@ -38,5 +49,5 @@ export function botPlan(call: Call, bot: BotSettings): BotPlan {
   }
 }
 
-/** Without the query, which may carry secrets: for records and logs. */
-export const publicUrl = (url: string): string => url.replace(/[?#].*$/, '')
+/** Without user, password and query, which may be secrets: for records and logs. */
+export const publicUrl = (url: string): string => url.replace(/[?#].*$/, '').replace(/^([a-z]+:\/\/)[^/]*@/i, '$1')

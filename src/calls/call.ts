@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../lib/clock.ts'
 import type { CallEvent, CallFact } from './events.ts'
 import { legIdOf, type CallId, type LegId } from './ids.ts'
-import type { BotSettings, Cause, Journal } from './ports.ts'
+import type { BotSettings, Cause, Journal, TransferMode } from './ports.ts'
 import { applyEvent, type CallRecord } from './record.ts'
 
 /** One SIP dialog of the call with its RTP. Leg 1 is the phone that called or was called; further ones are targets. */
@@ -17,18 +17,30 @@ export interface CallLeg {
   media: 'none' | 'open' | 'closed'
 }
 
-export type BotState = 'none' | 'connecting' | 'open' | 'lost'
+/** 'reconnecting': its socket is gone, and the media plane dials it again. */
+export type BotState = 'none' | 'connecting' | 'open' | 'reconnecting' | 'lost'
+
+/** 'stopping': until the capture is closed on disk; 'finishing': the file is made. */
+export type RecordingState = 'none' | 'capturing' | 'paused' | 'stopping' | 'finishing'
 
 export interface Transfer {
+  readonly mode: TransferMode
+  /** The leg that dials the target; blind: the first one, whose far end dials. */
   readonly legId: LegId
   readonly target: string
   readonly ref?: string
   readonly onFail: 'resume' | 'hangup'
+  /** Who wanted it. */
+  readonly by: 'bot' | 'us'
+  /** For the target (DialPlan.userData). */
+  readonly userData?: string
+  /** Of the REFER to the first leg's far end. */
+  referral: 'none' | 'asked' | 'accepted'
 }
 
 /**
  * A live call: its record (the fold of its events), its legs, and what is under way. It decides nothing and has no I/O
- * but its journal: service.ts, inbound.ts and transfers.ts do.
+ * but its journal: service.ts, inbound.ts, transfers.ts, fallback.ts and recording.ts do.
  */
 export class Call {
   readonly record: CallRecord
@@ -42,8 +54,10 @@ export class Call {
   startFacts: Record<string, unknown> = {}
   /** Where an empty transfer target leads. */
   defaultTarget: string | undefined
-  /** Open while a recording is being captured or finished. */
-  recordingOpen = false
+  recording: RecordingState = 'none'
+  /** Answered without its bot, for the fallback: why. */
+  unattended: string | undefined
+  notesTaken = 0
   maxForwards = 70
   readonly #clock: Clock
   readonly #journal: Journal
@@ -121,6 +135,6 @@ export class Call {
 
   /** Nothing of it is open any more: it can leave the registry. */
   get settled(): boolean {
-    return this.ended && !this.recordingOpen && this.legs.every((l) => l.ended && l.media !== 'open')
+    return this.ended && this.recording === 'none' && this.legs.every((l) => l.ended && l.media !== 'open')
   }
 }

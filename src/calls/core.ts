@@ -1,5 +1,4 @@
 import type { Clock } from '../lib/clock.ts'
-import { errorText } from '../lib/errors.ts'
 import { uuidv7 } from '../lib/ids.ts'
 import type { Log } from '../telemetry/log.ts'
 import { metrics } from '../telemetry/metrics.ts'
@@ -38,8 +37,8 @@ export interface CallWorld {
 export const NORMAL_CLEARING: Cause = { sipStatus: 200, q850: 16, text: 'Normal call clearing' }
 
 /**
- * What the use cases (inbound, outbound, transfers, service) share: making a call, joining its bot and recording,
- * and the one way in which a call ends.
+ * What the use cases (inbound, outbound, transfers, recording, fallback, service) share: making a call,
+ * joining its bot, and the one way in which a call ends.
  */
 export class CallCore {
   readonly world: CallWorld
@@ -90,34 +89,9 @@ export class CallCore {
   }
 
   connectBot(call: Call): void {
-    if (!call.bot || call.botState === 'open' || call.botState === 'connecting') return
+    if (!call.bot || (call.botState !== 'none' && call.botState !== 'lost')) return
     call.botState = 'connecting'
     this.world.media.attachBot(call.first.id, botPlan(call, call.bot))
-  }
-
-  startRecording(call: Call): void {
-    if (!call.bot?.record || call.recordingOpen || call.record.recordingId) return
-    const recordingId = uuidv7(this.world.clock.wallMs())
-    call.recordingOpen = true
-    call.note({ type: 'recordingStarted', recordingId })
-    this.world.media.record(call.first.id, { recordingId })
-  }
-
-  /** The capture is closed on disk (or its worker died): make the file. */
-  async finishRecording(call: Call, recordingId: string): Promise<void> {
-    if (!call.recordingOpen || call.record.recordingId !== recordingId) return
-    try {
-      const { durationMs, bytes } = await this.world.recordings.finish(call.record, recordingId)
-      metrics.recordings.inc({ result: 'ready' })
-      metrics.recordingBytes.inc(bytes)
-      call.note({ type: 'recordingFinished', recordingId, durationMs, bytes })
-    } catch (err) {
-      metrics.recordings.inc({ result: 'failed' })
-      this.log(call).error({ recordingId, err }, 'recording could not be finished')
-      call.note({ type: 'recordingFailed', recordingId, reason: errorText(err) })
-    }
-    call.recordingOpen = false
-    this.sweep(call)
   }
 
   /** The one way out: every leg, bot and timer of the call ends, the outcome is journalled. Idempotent. 'told': signalling knows. */
@@ -125,6 +99,9 @@ export class CallCore {
     if (call.ended) return
     const { record } = call
     call.clearTimers()
+    const { transfer } = call
+    call.transfer = undefined
+    if (transfer) this.world.media.transferStatus(call.first.id, { ref: transfer.ref, state: 'cancelled' })
     call.note({ type: 'ended', outcome })
     metrics.callsActive.dec({ direction: record.direction })
     metrics.callsTotal.inc({ direction: record.direction, result: outcome.result, reason: outcome.reason })

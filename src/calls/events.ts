@@ -4,6 +4,7 @@
  */
 import type { CallId, LegId } from './ids.ts'
 import type { Outcome } from './outcome.ts'
+import type { TransferMode } from './ports.ts'
 
 export type CallEvent = {
   callId: CallId
@@ -33,14 +34,27 @@ export type CallFact =
   | { type: 'dialing'; legId: LegId; to: string }
   | { type: 'ringing'; legId: LegId; sipStatus: number }
   | { type: 'answered'; legId: LegId; sipCallId: string }
-  | { type: 'botOpen'; legId: LegId }
+  /** `standIn` over 0: not the bot's first address. */
+  | { type: 'botOpen'; legId: LegId; standIn?: number }
+  /** For good, or until the next botOpen. */
   | { type: 'botLost'; legId: LegId; reason: string }
   | { type: 'digit'; legId: LegId; method: 'rfc4733' | 'info' }
-  | { type: 'transferring'; legId: LegId; target: string }
+  /** `legId`: the leg that dials the target, or, with mode 'blind', the one whose far end is asked to. */
+  | {
+      type: 'transferring'
+      legId: LegId
+      target: string
+      mode?: TransferMode
+      context?: Record<string, unknown>
+    }
   | { type: 'transferFailed'; legId: LegId; sipStatus: number; reason: string }
   | { type: 'bridged'; legId: LegId; target: string }
   | { type: 'recordingStarted'; recordingId: string }
+  | { type: 'recordingPaused'; recordingId: string }
+  | { type: 'recordingResumed'; recordingId: string }
   | { type: 'recordingFinished'; recordingId: string; durationMs: number; bytes: number }
   | { type: 'recordingFailed'; recordingId: string; reason: string }
+  /** Free data of the bot's about the call: added to what it said before. */
+  | { type: 'noted'; data: Record<string, unknown> }
   | { type: 'legEnded'; legId: LegId; sipStatus: number; q850: number; stats?: Record<string, number> }
   | { type: 'ended'; outcome: Outcome }

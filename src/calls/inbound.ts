@@ -1,6 +1,7 @@
 import { metrics } from '../telemetry/metrics.ts'
 import type { Call } from './call.ts'
 import type { CallCore } from './core.ts'
+import type { Fallback } from './fallback.ts'
 import { callIdOf } from './ids.ts'
 import type { BotSettings, Cause, InboundRoute, IncomingLeg, MediaAddress, RejectReason } from './ports.ts'
 
@@ -31,11 +32,13 @@ const REFUSALS: Readonly<Record<RejectReason, Cause>> = {
  */
 export class InboundCalls {
   readonly #core: CallCore
+  readonly #fallback: Fallback
   /** Where each ringing call's media is received, until it is answered. */
   readonly #addresses = new WeakMap<Call, MediaAddress>()
 
-  constructor(core: CallCore) {
+  constructor(core: CallCore, fallback: Fallback) {
     this.#core = core
+    this.#fallback = fallback
   }
 
   arrive(leg: IncomingLeg): void {
@@ -93,7 +96,7 @@ export class InboundCalls {
     this.#core.world.signaling.ring(call.first.id)
     call.note({ type: 'ringing', legId: call.first.id, sipStatus: 180 })
     this.#core.log(call).info({ from: call.record.from, to: route.number, bot: call.bot?.name }, 'inbound call rings')
-    call.setTimer('ring', RING_LIMIT_MS, () => this.refuse(call, 'ring_timeout'))
+    call.setTimer('ring', RING_LIMIT_MS, () => this.unattended(call, 'ring_timeout'))
     this.#core.connectBot(call)
   }
 
@@ -112,6 +115,18 @@ export class InboundCalls {
   /** Waiting for its answer still. */
   rings(call: Call): boolean {
     return this.#addresses.has(call) && !call.ended
+  }
+
+  /** No bot takes the ringing call: its fallback does, which needs the call answered, or it is refused. */
+  unattended(call: Call, rule: 'ring_timeout' | 'bot_unreachable', text = REFUSALS[rule].text): void {
+    if (!this.rings(call)) return
+    if (!this.#fallback.offers(call)) return this.refuse(call, rule, { text })
+    this.#core.log(call).warn({ reason: rule, then: call.bot?.onLost }, text)
+    if (call.botState !== 'lost')
+      this.#core.world.media.detachBot(call.first.id, { reason: 'timeout', sipStatus: 0, q850: 16 })
+    call.botState = 'lost'
+    call.unattended = text
+    this.answer(call)
   }
 
   refuse(call: Call, rule: RejectReason, own: Partial<Cause> = {}): void {

@@ -69,6 +69,22 @@ export interface DialPlan {
   ringTimeoutMs: number
   /** Max-Forwards of the leg that caused this one, less one (loop guard); 70 when absent. */
   maxForwards?: number
+  /** For the far end's application, a short text (User-to-User, RFC 7433). */
+  userData?: string
+}
+
+/** Asks the far end of a leg to call somebody else (REFER). */
+export interface ReferPlan {
+  /** E.164 with '+', or a full `sip:` URI. */
+  to: string
+  /** The far end of this answered leg of ours is taken over (Replaces); `to` is where it was dialled. */
+  replaces?: LegId
+  /** Extra SIP headers for the call that the far end makes. */
+  headers?: Record<string, string>
+  /** As in DialPlan. */
+  userData?: string
+  /** 'failed' after so many ms without a result. */
+  timeoutMs: number
 }
 
 export interface IncomingLeg {
@@ -99,6 +115,17 @@ export type SignalingEvent =
   | { on: 'answered'; legId: LegId; sipCallId: string }
   | { on: 'digit'; legId: LegId; digit: string; durationMs: number }
   | { on: 'held' | 'resumed'; legId: LegId }
+  /**
+   * What becomes of a `refer`. 'accepted': the far end will try; 'progress': what it hears from there (100 to 199);
+   * then exactly one of 'completed' and 'failed', unless the leg ends before. No other refer may be under way on it.
+   */
+  | {
+      on: 'refer'
+      legId: LegId
+      state: 'accepted' | 'progress' | 'completed' | 'failed'
+      sipStatus: number
+      text: string
+    }
   /** Exactly one per leg, whoever ended it; nothing follows. `by`: who caused the end. */
   | { on: 'ended'; legId: LegId; by: 'peer' | 'us' | 'timeout' | 'network'; cause: Cause }
 
@@ -116,6 +143,8 @@ export interface Signaling {
   reject(legId: LegId, cause: Cause, reason: RejectReason): void
   /** Ends the leg in whatever state it is: CANCEL, BYE or a final refusal. */
   hangup(legId: LegId, cause: Cause): void
+  /** Asks the far end of an answered leg to call somebody else. Never throws: `refer` events follow. */
+  refer(legId: LegId, plan: ReferPlan): void
   /** Digits by INFO for legs whose dtmfMode says so. */
   sendInfoDigit(legId: LegId, digit: string, durationMs: number): void
 }
@@ -140,26 +169,83 @@ export type RejectReason = (typeof REJECT_REASONS)[number]
 
 // ── Media plane ──────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** The protocols that bots speak; one file each in bot/dialects/. */
+export const DIALECTS = [
+  'native',
+  'twilio',
+  'signalwire',
+  'exotel',
+  'plivo',
+  'vobiz',
+  'telnyx',
+  'vonage',
+  'jambonz',
+  'openai-realtime',
+] as const
+export type DialectName = (typeof DIALECTS)[number]
+
+/** What a bot's audio may be encoded in. pcm16 is little-endian; the G.711 laws exist at 8 kHz only. */
+export const ENCODINGS = ['pcmu', 'pcma', 'pcm16'] as const
+export type Encoding = (typeof ENCODINGS)[number]
+export type SampleRate = 8000 | 16000 | 24000
+
+export interface AudioFormat {
+  encoding: Encoding
+  sampleRate: SampleRate
+  /** Audio per message to the bot, ms: 20 to 200 in steps of 20. */
+  frameMs: number
+}
+
+export interface AudioPlan {
+  /** Towards the bot. */
+  input: AudioFormat
+  /** From the bot. */
+  output: AudioFormat
+  /** How input travels: base64 in text frames, or raw binary frames. */
+  transport: 'json' | 'binary'
+}
+
+/** What happens to the bot's speech when the caller starts to speak. */
+export const BARGE_IN_POLICIES = ['none', 'notify', 'auto_clear', 'pause'] as const
+export type BargeIn = (typeof BARGE_IN_POLICIES)[number]
+
+/** What the bridge listens for in the caller's audio and tells the bot. */
+export interface Listening {
+  /** `speech.started` and `speech.stopped` are told; on as well when bargeIn is not 'none'. */
+  vad: boolean
+  bargeIn: BargeIn
+  /** Answering machine detection, outbound calls only: `amd` and `beep`. */
+  amd: boolean
+  /** `silence` after so many ms in which neither side spoke; 0: never. */
+  silenceMs: number
+  /** `quality` each 5 s. */
+  quality: boolean
+}
+
 /** Everything the worker needs to dial a bot and to write its `start` message. */
 export interface BotPlan {
-  url: string
-  /** Extra handshake headers, validated. */
+  /** Where the bot is dialled, then its stand-ins in order. Never empty. */
+  urls: string[]
+  /** Extra handshake headers, validated. They go to the first address only. */
   headers: Record<string, string>
-  /** HMAC key of the handshake signature; absent: unsigned. */
+  /** Key of the handshake signature (native HMAC, or the vendor's own kind); absent: unsigned. */
   secret?: string
-  dialect: 'native'
-  audio: {
-    input: { encoding: 'pcmu' | 'pcma' | 'pcm16'; sampleRate: 8000; frameMs: number }
-    output: { encoding: 'pcmu' | 'pcma' | 'pcm16'; sampleRate: 8000; frameMs: number }
-    transport: 'json' | 'binary'
-  }
+  dialect: DialectName
+  audio: AudioPlan
   discriminator: 'both' | 'type' | 'event'
   /** Bot audio that arrives before the answer. */
   beforeAnswer: 'buffer' | 'early_media' | 'drop'
+  /** answer_mode "bot": the first audio of the bot answers the call, too. */
+  answerOnAudio: boolean
   /** Playback buffer cap, ms. */
   bufferMs: number
   /** Handshake time limit, ms. */
   connectTimeoutMs: number
+  /** A lost socket is dialled again for so long, ms; 0: not at all. */
+  reconnectMs: number
+  /** What the bot's own close with 1000 means. */
+  onClose: 'hangup' | 'reconnect' | 'fallback'
+  listening: Listening
   /** Facts for `start`, in wire spelling; the session adds audio, state and limits. */
   start: Record<string, unknown>
 }
@@ -167,6 +253,9 @@ export interface BotPlan {
 export interface RecordPlan {
   recordingId: string
 }
+
+/** How a transfer is made. 'bridge': a second leg, audio through us. 'blind': REFER. 'attended': a second leg, then REFER with Replaces. */
+export type TransferMode = 'bridge' | 'blind' | 'attended'
 
 /** What a bot asks of the call (the worker has done already what it can do alone: audio, marks, clear, dtmf out). */
 export type BotRequest =
@@ -177,12 +266,26 @@ export type BotRequest =
       ask: 'transfer'
       ref?: string
       target: string
+      mode: TransferMode
       callerId?: string
       timeoutMs: number
       onFail: 'resume' | 'hangup'
       headers: Record<string, string>
+      /** Kept with the call's record. */
+      context?: Record<string, unknown>
     }
   | { ask: 'infoDigits'; digits: string; durationMs: number; gapMs: number }
+  | { ask: 'recording'; ref?: string; action: 'start' | 'stop' | 'pause' | 'resume' }
+  /** Free data for the call's record. */
+  | { ask: 'note'; data: Record<string, unknown> }
+
+/** What has become of a recording that the bot asked for (as `ref`). */
+export interface RecordingStatus {
+  ref?: string
+  state: 'started' | 'stopped' | 'paused' | 'resumed' | 'failed'
+  recordingId?: string
+  reason?: string
+}
 
 /** How a bot session ends, for its `stop` message. */
 export interface Stop {
@@ -212,8 +315,11 @@ export interface LegMediaStats {
 }
 
 export type MediaEvent =
-  | { on: 'bot'; legId: LegId; state: 'open' }
-  /** The socket is gone or never opened. `clean`: the bot closed with 1000. */
+  /** `resumed`: after a loss; `standIn`: not the first address of the plan. */
+  | { on: 'bot'; legId: LegId; state: 'open'; resumed: boolean; standIn: number }
+  /** The socket is gone; it is being dialled again, or the next address is. The caller hears comfort audio. */
+  | { on: 'bot'; legId: LegId; state: 'reconnecting'; reason: string }
+  /** No socket, and none to come. `clean`: the bot closed with 1000. */
   | { on: 'bot'; legId: LegId; state: 'lost'; clean: boolean; wasOpen: boolean; reason: string }
   | { on: 'botRequest'; legId: LegId; request: BotRequest }
   | { on: 'digit'; legId: LegId; digit: string; durationMs: number; method: 'rfc4733' | 'info' }
@@ -223,6 +329,8 @@ export type MediaEvent =
   /** The capture of a recording is closed on disk; the file can be finished. */
   | { on: 'captured'; legId: LegId; recordingId: string }
   | { on: 'closed'; legId: LegId; stats: LegMediaStats }
+  /** A prompt has been played to its end, or could not be. */
+  | { on: 'played'; legId: LegId; ok: boolean; reason?: string }
   /** The worker died: every leg in it has lost its media. */
   | { on: 'crashed'; legId: LegId; reason: string }
 
@@ -241,12 +349,19 @@ export interface MediaPlane {
   /** The peer put the call on hold or took it back: the bot is told. */
   held(legId: LegId, held: boolean): void
   transferStatus(legId: LegId, status: TransferStatus): void
+  recordingStatus(legId: LegId, status: RecordingStatus): void
+  /** Plays a file of the prompts' directory to the leg, which has no bot any more; `played` follows. */
+  play(legId: LegId, prompt: string): void
   /** Joins two legs' audio directly; the first leg's bot, if any, neither hears nor speaks until `unbridge`. */
   bridge(legId: LegId, other: LegId): void
   unbridge(legId: LegId): void
   /** Ends the bot session with a `stop` message and close code 1000. */
   detachBot(legId: LegId, stop: Stop): void
   record(legId: LegId, plan: RecordPlan): void
+  /** While paused both channels of the recording are silent; its time goes on. */
+  pauseRecording(legId: LegId, paused: boolean): void
+  /** `captured` follows. */
+  stopRecording(legId: LegId): void
   /** Ends everything of the leg: bot (with `stop`), recorder, RTP. `captured` and `closed` follow. Unknown legs are ignored. */
   close(legId: LegId, stop: Stop): void
 }
@@ -297,19 +412,33 @@ export interface BotSettings {
   url: string
   headers: Record<string, string>
   secret?: string
-  dialect: 'native'
+  dialect: DialectName
   answerMode: 'auto' | 'bot'
-  input: 'pcmu' | 'pcma' | 'pcm16'
-  output: 'pcmu' | 'pcma' | 'pcm16'
+  answerOnAudio: boolean
+  input: Encoding
+  inputRate: SampleRate
+  output: Encoding
+  outputRate: SampleRate
   transport: 'json' | 'binary'
   frameMs: number
   discriminator: 'both' | 'type' | 'event'
   beforeAnswer: 'buffer' | 'early_media' | 'drop'
   bufferMs: number
-  /** What happens to the call when the bot's socket is lost for good. */
-  onLost: 'hangup' | 'transfer'
+  vad: boolean
+  bargeIn: BargeIn
+  amd: boolean
+  silenceMs: number
+  quality: boolean
+  onClose: 'hangup' | 'reconnect' | 'fallback'
+  reconnectMs: number
+  /** Dialled in turn when the bot is lost for good or cannot be reached. */
+  fallbackUrls: string[]
+  /** What happens to the call when none of them is left. 'prompt': fallbackPrompt is played, then the call ends. */
+  onLost: 'hangup' | 'transfer' | 'prompt'
   /** Number or URI for onLost 'transfer'. */
   fallbackTarget?: string
+  /** A WAV file's name in the prompts' directory. */
+  fallbackPrompt?: string
   record: boolean
   maxCallMs: number
   systemMsg?: string

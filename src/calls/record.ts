@@ -33,6 +33,10 @@ export interface CallRecord {
   recordingStatus?: 'capturing' | 'ready' | 'failed'
   recordingDurationMs?: number
   transferTarget?: string
+  /** What the bot said about its last transfer. */
+  transferContext?: Record<string, unknown>
+  /** What the bot noted about the call. */
+  notes?: Record<string, unknown>
   /** Media figures of the legs that have ended, by leg id. */
   stats?: Record<string, Record<string, number>>
 }
@@ -102,6 +106,7 @@ export function applyEvent(record: CallRecord | undefined, event: CallEvent): Ca
       break
     case 'transferring':
       record.transferTarget = event.target
+      record.transferContext = event.context
       break
     case 'bridged':
       record.bridgedAtMs ??= event.atMs
@@ -125,6 +130,11 @@ export function applyEvent(record: CallRecord | undefined, event: CallEvent): Ca
       record.endedAtMs ??= event.atMs
       record.outcome ??= event.outcome
       break
+    case 'noted':
+      record.notes = { ...record.notes, ...event.data }
+      break
+    case 'recordingPaused':
+    case 'recordingResumed':
     case 'transferFailed':
     case 'botLost':
     case 'digit':

@@ -2,16 +2,19 @@ import { DomainError } from '../lib/errors.ts'
 import { metrics } from '../telemetry/metrics.ts'
 import type { Call, CallLeg } from './call.ts'
 import { CallCore, NORMAL_CLEARING, type CallWorld } from './core.ts'
+import { Fallback } from './fallback.ts'
+import { addNote } from './free-data.ts'
 import { InboundCalls } from './inbound.ts'
 import { OutboundCalls, type PlaceCall, type PlacedCall } from './outbound.ts'
 import { resultOfStatus, type EndReason, type Outcome } from './outcome.ts'
 import type { BotRequest, CallStore, Cause, MediaEvent, SignalingEvent } from './ports.ts'
 import { CallReads } from './reads.ts'
-import { Transfers } from './transfers.ts'
+import { CallRecordings } from './recording.ts'
+import { Transfers, type TransferRequest } from './transfers.ts'
 
 /**
  * The use cases of calls, and the switchboard between what the phone side reports, what the bot side reports, and the
- * parts that decide: inbound.ts, outbound.ts, transfers.ts. Everything here is synchronous; nothing waits for storage.
+ * parts that decide: inbound.ts, outbound.ts, transfers.ts, recording.ts, fallback.ts. Everything here is synchronous; nothing waits for storage.
  */
 export class CallService {
   readonly reads: CallReads
@@ -19,12 +22,16 @@ export class CallService {
   readonly #inbound: InboundCalls
   readonly #outbound: OutboundCalls
   readonly #transfers: Transfers
+  readonly #recordings: CallRecordings
+  readonly #fallback: Fallback
 
   constructor(world: CallWorld, store: CallStore) {
     this.#core = new CallCore(world)
-    this.#inbound = new InboundCalls(this.#core)
+    this.#transfers = new Transfers(this.#core, (call, reason) => this.#fallback.next(call, reason))
+    this.#fallback = new Fallback(this.#core, this.#transfers)
+    this.#inbound = new InboundCalls(this.#core, this.#fallback)
     this.#outbound = new OutboundCalls(this.#core)
-    this.#transfers = new Transfers(this.#core)
+    this.#recordings = new CallRecordings(this.#core)
     this.reads = new CallReads(this.#core.registry, store)
     world.signaling.onEvent((event) => this.#onSignaling(event))
     world.media.onEvent((event) => this.#onMedia(event))
@@ -35,11 +42,29 @@ export class CallService {
   }
 
   /** An operator or API client ends a live call. Throws NOT_FOUND for unknown, foreign and ended calls. */
-  hangup(accountId: string | undefined, callId: string): void {
+  hangup(accountId: string | undefined, callId: string, cause?: { sipStatus?: number; q850?: number }): void {
+    this.#endFrom(this.#live(accountId, callId), 'operator', 'us', undefined, cause)
+  }
+
+  /**
+   * An operator or API client sends a live call elsewhere; how it goes is told to its bot. Throws NOT_FOUND as `hangup`
+   * does, INVALID for a target that is none, CONFLICT where the call is not in a state for it, and NO_TRUNK.
+   */
+  transfer(accountId: string | undefined, callId: string, request: TransferRequest): void {
+    const refusal = this.#transfers.start(this.#live(accountId, callId), request, 'us')
+    if (refusal)
+      throw new DomainError(
+        refusal.code,
+        `Not transferred: ${refusal.text}.`,
+        refusal.code === 'INVALID' ? { field: 'target' } : {},
+      )
+  }
+
+  #live(accountId: string | undefined, callId: string): Call {
     const call = this.#core.registry.get(callId)
     if (!call || call.ended || (accountId !== undefined && call.record.accountId !== accountId))
       throw new DomainError('NOT_FOUND', 'There is no such live call.')
-    this.#endFrom(call, 'operator', 'us')
+    return call
   }
 
   get live(): number {
@@ -107,6 +132,9 @@ export class CallService {
       case 'resumed':
         media.held(leg.id, event.on === 'held')
         break
+      case 'refer':
+        this.#transfers.referred(call, event)
+        break
     }
   }
 
@@ -118,9 +146,10 @@ export class CallService {
     call.note({ type: 'answered', legId: leg.id, sipCallId })
     metrics.callSetup.observe({ direction: record.direction }, (record.answeredAtMs! - record.createdAtMs) / 1000)
     this.#core.log(call).info({ leg: leg.id }, 'call answered')
-    this.#core.startRecording(call)
+    this.#recordings.answered(call)
     this.#core.world.media.callAnswered(leg.id)
     if (bot) call.setTimer('max', bot.maxCallMs, () => this.#endFrom(call, 'max_duration', 'us'))
+    if (call.unattended !== undefined) return this.#fallback.next(call, call.unattended)
     // Also where the first try, while ringing, failed.
     this.#core.connectBot(call)
   }
@@ -128,7 +157,7 @@ export class CallService {
   #legEnded(call: Call, leg: CallLeg, by: 'peer' | 'us' | 'timeout' | 'network', cause: Cause): void {
     this.#core.legEnded(call, leg, cause)
     if (leg.role === 'target') return this.#transfers.legEnded(call, leg, cause)
-    if (call.ended) return
+    if (call.ended || (by === 'peer' && this.#transfers.left(call))) return
     const party = leg.role === 'callee' ? 'callee' : 'caller'
     const { result, reason } = endOfFirstLeg(leg, by, cause)
     this.#core.end(call, {
@@ -149,7 +178,7 @@ export class CallService {
     if (!call || !leg) return
     switch (event.on) {
       case 'captured':
-        void this.#core.finishRecording(call, event.recordingId)
+        void this.#recordings.captured(call, event.recordingId)
         return
       case 'closed':
         return this.#core.mediaClosed(call, leg, { ...event.stats })
@@ -159,8 +188,10 @@ export class CallService {
     if (call.ended) return
     switch (event.on) {
       case 'bot':
-        if (event.state === 'open') this.#botOpen(call)
-        else this.#botLost(call, event.clean, event.reason)
+        this.#onBot(call, event)
+        break
+      case 'played':
+        this.#fallback.played(call, event.ok ? undefined : `the prompt could not be played: ${event.reason}`)
         break
       case 'botRequest':
         this.#botAsks(call, event.request)
@@ -177,33 +208,41 @@ export class CallService {
     }
   }
 
-  #botOpen(call: Call): void {
-    call.botState = 'open'
-    call.note({ type: 'botOpen', legId: call.first.id })
-    if (call.record.direction === 'inbound') this.#inbound.botOpen(call)
+  #onBot(call: Call, event: Extract<MediaEvent, { on: 'bot' }>): void {
+    // After we let it go there is nothing more to learn of it.
+    if (call.botState === 'lost' || call.botState === 'none') return
+    switch (event.state) {
+      case 'open':
+        call.botState = 'open'
+        call.note({ type: 'botOpen', legId: call.first.id, ...(event.standIn ? { standIn: event.standIn } : {}) })
+        if (event.resumed) this.#core.log(call).info({ standIn: event.standIn }, 'the bot is back')
+        if (call.record.direction === 'inbound') this.#inbound.botOpen(call)
+        return
+      case 'reconnecting':
+        if (call.botState === 'open') call.note({ type: 'botLost', legId: call.first.id, reason: event.reason })
+        call.botState = call.botState === 'connecting' ? 'connecting' : 'reconnecting'
+        this.#core.log(call).warn({ reason: event.reason }, 'bot lost, dialled again')
+        return
+      case 'lost':
+        return this.#botLost(call, event.clean, event.reason)
+    }
   }
 
   #botLost(call: Call, clean: boolean, reason: string): void {
     call.botState = 'lost'
     call.note({ type: 'botLost', legId: call.first.id, reason })
-    if (this.#inbound.rings(call))
-      return this.#inbound.refuse(call, 'bot_unreachable', { text: `The bot could not be reached: ${reason}` })
+    if (this.#inbound.rings(call)) {
+      const text = `The bot could not be reached: ${reason}`
+      return clean
+        ? this.#inbound.refuse(call, 'bot_unreachable', { text })
+        : this.#inbound.unattended(call, 'bot_unreachable', text)
+    }
     if (call.record.state === 'bridged' || call.transfer) return
     if (clean) return this.#endFrom(call, 'bot_hangup', 'bot', reason)
     // An outbound call that still rings tries its bot again at the answer.
     if (call.record.direction === 'outbound' && call.record.answeredAtMs === undefined) return
     this.#core.log(call).warn({ reason, then: call.bot?.onLost }, 'bot lost')
-    if (call.bot?.onLost === 'transfer' && call.bot.fallbackTarget) {
-      this.#transfers.start(call, {
-        ask: 'transfer',
-        target: call.bot.fallbackTarget,
-        timeoutMs: 30_000,
-        onFail: 'hangup',
-        headers: {},
-      })
-      if (call.transfer) return
-    }
-    this.#endFrom(call, 'bot_lost', 'us', reason)
+    this.#fallback.next(call, reason)
   }
 
   #botAsks(call: Call, request: BotRequest): void {
@@ -220,7 +259,14 @@ export class CallService {
       case 'hangup':
         return this.#endFrom(call, 'bot_hangup', 'bot', request.reason, request)
       case 'transfer':
-        return this.#transfers.start(call, request)
+        return this.#transfers.asked(call, request)
+      case 'recording':
+        return this.#recordings.asked(call, request)
+      case 'note': {
+        const refused = addNote(call, request.data)
+        if (refused) this.#core.log(call).warn({ reason: refused }, 'note ignored')
+        return
+      }
       case 'infoDigits':
         return this.#sendInfoDigits(call, request)
     }
@@ -237,7 +283,7 @@ export class CallService {
 
   #mediaCrashed(call: Call, leg: CallLeg, reason: string): void {
     leg.media = 'closed'
-    if (leg === call.first && call.record.recordingId) void this.#core.finishRecording(call, call.record.recordingId)
+    if (leg === call.first && call.record.recordingId) void this.#recordings.captured(call, call.record.recordingId)
     if (!call.ended) this.#endFrom(call, 'media_lost', 'us', reason)
     this.#core.sweep(call)
   }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line: `trunkline demo | serve | print-config`. */
+/** The command line: `trunkline demo | serve | bot | print-config`. */
 import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig, printConfig } from '../config.ts'
 import { systemClock } from '../lib/clock.ts'
@@ -11,6 +11,12 @@ const USAGE = `trunkline COMMAND
                   a call between a simulated phone and a bot through the server, all on this machine;
                   --once: exit after it, with 0 only if its recording holds both sides (WAV in DIR, default data/demo)
   serve           the server, configured by TRUNKLINE_* (docs/configuration.md)
+  bot init ts|python [DIR]
+                  writes a small bot that runs, in DIR (default trunkline-bot)
+  bot test URL [--dialect NAME] [--secret S] [--insecure] [--quick] [--json]
+           [--header 'Name: value']… [--encoding E] [--rate HZ] [--transport json|binary]
+                  plays the bridge and a caller against the bot at URL: a verdict per rule, in about 20 s (--quick: 8 s);
+                  --insecure: ws:// and private addresses; --secret: signs the handshake, and tries a wrong signature, too
   print-config    the settings in force, secrets hidden`
 
 /** @returns the exit code; undefined: stays up */
@@ -21,6 +27,8 @@ async function main([command, ...rest]: string[]): Promise<number | undefined> {
     case 'serve':
       await (await import('../main.ts')).serve()
       return undefined
+    case 'bot':
+      return runBot(rest)
     case 'print-config':
       process.stdout.write(`${printConfig(loadConfig())}\n`)
       return 0
@@ -29,6 +37,22 @@ async function main([command, ...rest]: string[]): Promise<number | undefined> {
     case '-h':
       process.stdout.write(`${USAGE}\n`)
       return 0
+    default:
+      process.stderr.write(`${USAGE}\n`)
+      return 2
+  }
+}
+
+async function runBot([what, ...args]: string[]): Promise<number> {
+  switch (what) {
+    case 'init': {
+      const { botInit, parseBotInit } = await import('./bot-init.ts')
+      return botInit(parseBotInit(args), process.stdout)
+    }
+    case 'test': {
+      const { parseBotTest, runBotTest } = await import('./bot-test.ts')
+      return runBotTest(parseBotTest(args), systemClock, process.stdout)
+    }
     default:
       process.stderr.write(`${USAGE}\n`)
       return 2

@@ -27,9 +27,10 @@ export interface EgressTarget {
 
 export type EgressKind = 'bot' | 'webhook'
 
-const SCHEMES: Record<EgressKind, { secure: string; plain: string }> = {
-  bot: { secure: 'wss:', plain: 'ws:' },
-  webhook: { secure: 'https:', plain: 'http:' },
+/** A bot's https address is asked for the wss address of the call. */
+const SCHEMES: Record<EgressKind, { secure: readonly string[]; plain: readonly string[] }> = {
+  bot: { secure: ['wss:', 'https:'], plain: ['ws:', 'http:'] },
+  webhook: { secure: ['https:'], plain: ['http:'] },
 }
 const MAX_URL = 8192
 const LOW_PORTS = new Set([443])
@@ -48,12 +49,13 @@ export function parseTarget(text: string, kind: EgressKind, policy: EgressPolicy
   if (text.length > MAX_URL) refuse(`the URL is longer than ${MAX_URL} characters`)
   const parsed = URL.parse(text)
   if (!parsed) return refuse('not a URL')
-  const scheme = SCHEMES[kind]
-  if (parsed.protocol !== scheme.secure && !(policy.allowInsecure && parsed.protocol === scheme.plain))
+  const { secure, plain } = SCHEMES[kind]
+  const isPlain = plain.includes(parsed.protocol)
+  if (!secure.includes(parsed.protocol) && !(policy.allowInsecure && isPlain))
     refuse(
-      `the URL must start with ${scheme.secure}//${parsed.protocol === scheme.plain ? ' (plain text is off; TRUNKLINE_ALLOW_INSECURE_BOTS=1 allows it for development)' : ''}`,
+      `the URL must start with ${secure[0]}//${isPlain ? ' (plain text is off; TRUNKLINE_ALLOW_INSECURE_BOTS=1 allows it for development)' : ''}`,
     )
-  if (parsed.username !== '' || parsed.password !== '')
+  if (kind !== 'bot' && (parsed.username !== '' || parsed.password !== ''))
     refuse('the URL must not carry a user or password; use a header')
   if (parsed.hash !== '') refuse('the URL must not carry a fragment')
   // RFC 6455 §3: the default port is that of the scheme; URL leaves it empty.

@@ -13,6 +13,7 @@ import type {
   MediaEvent,
   MediaPlane,
   RecordPlan,
+  RecordingStatus,
   RemoteMedia,
 } from '../calls/ports.ts'
 import type { Clock, Timer } from '../lib/clock.ts'
@@ -30,6 +31,7 @@ export interface EngineOptions {
   workers: number
   rtp: { host: string; advertisedHost: string; first: number; last: number; quarantineMs: number }
   recordingsDir: string
+  promptsDir: string
   egress: { allowInsecure: boolean; ownAddresses?: string[] }
 }
 
@@ -81,6 +83,7 @@ export class EngineHost implements MediaPlane {
         index,
         rtp: { ...options.rtp, ...portShare(options.rtp, index, n) },
         recordingsDir: options.recordingsDir,
+        promptsDir: options.promptsDir,
         egress: options.egress,
         logLevel: options.log.level,
       },
@@ -191,6 +194,12 @@ export class EngineHost implements MediaPlane {
   transferStatus(legId: LegId, status: TransferStatus): void {
     this.#send({ do: 'transferStatus', legId, status })
   }
+  recordingStatus(legId: LegId, status: RecordingStatus): void {
+    this.#send({ do: 'recordingStatus', legId, status })
+  }
+  play(legId: LegId, prompt: string): void {
+    this.#send({ do: 'play', legId, prompt })
+  }
   bridge(legId: LegId, other: LegId): void {
     if (this.#placed.get(legId) !== this.#placed.get(other)) {
       // A mistake of the caller: `open(other, near)` would have put them together.
@@ -207,6 +216,12 @@ export class EngineHost implements MediaPlane {
   }
   record(legId: LegId, plan: RecordPlan): void {
     this.#send({ do: 'record', legId, plan })
+  }
+  pauseRecording(legId: LegId, paused: boolean): void {
+    this.#send({ do: 'pauseRecording', legId, paused })
+  }
+  stopRecording(legId: LegId): void {
+    this.#send({ do: 'stopRecording', legId })
   }
   close(legId: LegId, stop: Stop): void {
     this.#send({ do: 'close', legId, stop })
@@ -337,6 +352,7 @@ function countBot(summary: BotSummary): void {
   if (summary.connectMs !== undefined) metrics.botConnect.observe(summary.connectMs / 1000)
   if (summary.firstAudioMs !== undefined) metrics.firstAudio.observe(summary.firstAudioMs / 1000)
   if (summary.droppedToBotMs > 0) metrics.botDroppedMs.inc(summary.droppedToBotMs)
+  if (summary.reconnects > 0) metrics.botReconnects.inc(summary.reconnects)
   if (summary.caughtUpMs > 0) metrics.botCaughtUpMs.inc(summary.caughtUpMs)
   for (const [code, n] of Object.entries(summary.errors)) metrics.botErrors.inc({ code }, n)
 }

@@ -4,22 +4,24 @@
  *
  *              ┌──────── frame() ────────▶ bot uplink            (a bot is attached and joined)
  *   rtp leg ──┤                         └▶ peer's BridgeFeed     (bridged)
- *              └◀─────── frameInto() ───── bot playback │ own BridgeFeed │ nothing: silence
+ *              └◀─────── frameInto() ───── own BridgeFeed │ bot's voice │ prompt │ nothing: silence
  */
 import type { FrameSink, FrameSource, Law } from '../audio/flow.ts'
 import { BotSession } from '../bot/session.ts'
-import type { BotPlan, RecordPlan, RemoteMedia, Stop, TransferStatus } from '../calls/ports.ts'
+import type { BotPlan, RecordPlan, RecordingStatus, RemoteMedia, Stop, TransferStatus } from '../calls/ports.ts'
 import { callIdOf, type LegId } from '../calls/ids.ts'
 import type { EgressTarget } from '../egress/egress.ts'
 import type { Clock } from '../lib/clock.ts'
 import { errorText } from '../lib/errors.ts'
 import { Leg } from '../media/leg.ts'
 import type { Playout } from '../media/playout.ts'
+import { mos } from '../media/quality.ts'
 import { Recorder } from '../media/recorder.ts'
 import type { RtpTransport } from '../rtp/socket.ts'
 import type { Log } from '../telemetry/log.ts'
 import { BridgeFeed } from './bridge-feed.ts'
 import { DigitFilter, type DigitMethod } from './digit-filter.ts'
+import { Prompt, readPrompt } from './prompt.ts'
 import type { BotSummary, Event } from './protocol.ts'
 
 // A digit that is relayed over a bridge: its full length is not known when it starts.
@@ -31,6 +33,7 @@ export interface LegHouse {
   log: Log
   playout: Playout
   recordingsDir: string
+  promptsDir: string
   resolve(url: string): Promise<EgressTarget>
   emit(event: Event): void
   /** This leg has failed by a bug: end it. */
@@ -48,6 +51,8 @@ export class LegSession implements FrameSink, FrameSource {
   #bot: BotSession | undefined
   #botSeq = 0
   #firstBotAudioMs: number | undefined
+  #prompt: Prompt | undefined
+  #told = { rxPackets: 0, rxLost: 0 }
   #recorder: Recorder | undefined
   #capturing: Promise<void> = Promise.resolve()
   #peer: LegSession | undefined
@@ -89,7 +94,8 @@ export class LegSession implements FrameSink, FrameSource {
   frameInto(dst: Uint8Array, law: Law): boolean {
     try {
       if (this.#fromPeer) return this.#fromPeer.frameInto(dst, law)
-      return this.#bot ? this.#bot.source.frameInto(dst, law) : false
+      const source = this.#bot?.source ?? this.#prompt
+      return source ? source.frameInto(dst, law) : false
     } catch (err) {
       this.#house.fault(this.id, err)
       return false
@@ -129,6 +135,27 @@ export class LegSession implements FrameSink, FrameSource {
     this.#bot?.transferStatus(status)
   }
 
+  recordingStatus(status: RecordingStatus): void {
+    this.#bot?.recordingStatus(status)
+  }
+
+  /** `played` follows, once. */
+  play(name: string): void {
+    const { emit, promptsDir } = this.#house
+    const played = (ok: boolean, reason?: string): void => {
+      this.#prompt = undefined
+      emit({ on: 'played', legId: this.id, ok, reason })
+    }
+    readPrompt(promptsDir, name).then(
+      (codes) => {
+        if (this.#closed) return
+        this.#prompt = new Prompt(codes, () => played(true))
+        this.#leg.wake(0)
+      },
+      (err: unknown) => played(false, errorText(err)),
+    )
+  }
+
   attachBot(plan: BotPlan): void {
     this.detachBot({ reason: 'replaced', sipStatus: 200, q850: 16 })
     const house = this.#house
@@ -146,7 +173,8 @@ export class LegSession implements FrameSink, FrameSource {
       log,
       resolve: (url) => house.resolve(url),
       owner: {
-        opened: () => emit({ on: 'bot', legId, state: 'open' }),
+        opened: ({ resumed, standIn }) => emit({ on: 'bot', legId, state: 'open', resumed, standIn }),
+        away: (reason) => emit({ on: 'bot', legId, state: 'reconnecting', reason }),
         lost: (clean, wasOpen, reason) => {
           end = !wasOpen ? 'never_open' : clean ? 'clean' : 'lost'
           log.info({ legId, clean, wasOpen, reason }, 'bot lost')
@@ -159,17 +187,18 @@ export class LegSession implements FrameSink, FrameSource {
         },
         untilTakenMs: () => this.#leg.untilSentMs,
         sooner: (ms) => (this.#fromPeer ? 0 : this.#leg.sooner(ms)),
+        quality: () => this.#quality(),
         fault: (err) => this.#house.fault(legId, err),
         ended: () => {
           counts.botSockets--
-          const { firstAudioMs, connectMs, droppedToBotMs, caughtUpMs, errors } = bot.stats
+          const { firstAudioMs, connectMs, droppedToBotMs, caughtUpMs, reconnects, errors } = bot.stats
           this.#firstBotAudioMs ??= firstAudioMs
           if (this.#bot === bot) this.#bot = undefined
           // `lost` is told right after this; the summary waits for it.
           queueMicrotask(() =>
             emit({
               on: 'botSummary',
-              summary: { end, connectMs, firstAudioMs, droppedToBotMs, caughtUpMs, errors },
+              summary: { end, connectMs, firstAudioMs, droppedToBotMs, caughtUpMs, reconnects, errors },
             }),
           )
         },
@@ -186,6 +215,16 @@ export class LegSession implements FrameSink, FrameSource {
     this.#firstBotAudioMs ??= bot.stats.firstAudioMs
     this.#bot = undefined
     bot.stop(stop)
+  }
+
+  // Since the last time that it was asked for.
+  #quality(): { rxLoss: number; rxJitterMs: number; rttMs?: number; mos: number } {
+    const { rxPackets, rxLost, jitterMs, rttMs, bufferMs } = this.#leg.stats()
+    const lost = Math.max(0, rxLost - this.#told.rxLost)
+    const all = Math.max(0, rxPackets - this.#told.rxPackets) + lost
+    this.#told = { rxPackets, rxLost }
+    const rxLoss = all === 0 ? 0 : lost / all
+    return { rxLoss, rxJitterMs: jitterMs, rttMs, mos: mos(rxLoss, (rttMs ?? 0) / 2 + bufferMs, jitterMs) }
   }
 
   bridge(other: LegSession): void {
@@ -235,7 +274,15 @@ export class LegSession implements FrameSink, FrameSource {
     this.#leg.setRecorder(this.#recorder)
   }
 
+  pauseRecording(paused: boolean): void {
+    if (this.#recorder) this.#recorder.paused = paused
+  }
+
   /** `captured` follows once the file is on disk. */
+  stopRecording(): void {
+    this.#endCapture()
+  }
+
   #endCapture(): void {
     const recorder = this.#recorder
     if (!recorder) return

@@ -7,6 +7,7 @@ import type {
   MediaAddress,
   MediaEvent,
   RecordPlan,
+  RecordingStatus,
   RemoteMedia,
   Stop,
   TransferStatus,
@@ -23,10 +24,14 @@ export type Command =
   | { do: 'digit'; legId: LegId; digit: string; durationMs: number }
   | { do: 'held'; legId: LegId; held: boolean }
   | { do: 'transferStatus'; legId: LegId; status: TransferStatus }
+  | { do: 'recordingStatus'; legId: LegId; status: RecordingStatus }
+  | { do: 'play'; legId: LegId; prompt: string }
   | { do: 'bridge'; legId: LegId; other: LegId }
   | { do: 'unbridge'; legId: LegId }
   | { do: 'detachBot'; legId: LegId; stop: Stop }
   | { do: 'record'; legId: LegId; plan: RecordPlan }
+  | { do: 'pauseRecording'; legId: LegId; paused: boolean }
+  | { do: 'stopRecording'; legId: LegId }
   | { do: 'close'; legId: LegId; stop: Stop }
   | { do: 'stats'; request: number }
   /** Closes every leg and ends the worker; answered when nothing is open any more. */
@@ -42,6 +47,7 @@ export interface BotSummary {
   droppedToBotMs: number
   /** Bot audio given up to catch up with time, ms. */
   caughtUpMs: number
+  reconnects: number
   errors: Record<string, number>
 }
 
@@ -72,6 +78,7 @@ export interface WorkerOptions {
   index: number
   rtp: { host: string; advertisedHost: string; first: number; last: number; quarantineMs: number }
   recordingsDir: string
+  promptsDir: string
   egress: { allowInsecure: boolean; ownAddresses?: string[] }
   logLevel: string
 }

@@ -43,6 +43,7 @@ export class MediaWorker {
       log,
       playout: this.#playout,
       recordingsDir: options.recordingsDir,
+      promptsDir: options.promptsDir,
       resolve: (url) => checkEgress(url, 'bot', options.egress),
       emit: (event: Event) => post(event),
       fault: (legId, err) => this.#fault(legId, err),
@@ -95,6 +96,14 @@ export class MediaWorker {
         return leg.held(command.held)
       case 'transferStatus':
         return leg.transferStatus(command.status)
+      case 'recordingStatus':
+        return leg.recordingStatus(command.status)
+      case 'play':
+        return leg.play(command.prompt)
+      case 'pauseRecording':
+        return leg.pauseRecording(command.paused)
+      case 'stopRecording':
+        return leg.stopRecording()
       case 'bridge': {
         const other = this.#legs.get(command.other)
         if (other && other !== leg) leg.bridge(other)

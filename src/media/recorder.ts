@@ -81,6 +81,8 @@ export class Recorder {
   #closed: { promise: Promise<void>; resolve: () => void } | undefined
   /** Samples that a slow disk made us leave out. */
   droppedSamples = 0
+  /** While true nothing is captured; time goes on, so that the recording is silent there. */
+  paused = false
 
   constructor(options: RecorderOptions) {
     this.recordingId = options.recordingId
@@ -139,7 +141,7 @@ export class Recorder {
   }
 
   #take(block: Block, atMs: number, bytes: Uint8Array, law: Law, from: number, to: number): void {
-    if (this.#state !== 'recording') return
+    if (this.#state !== 'recording' || this.paused) return
     let position = Math.round((atMs - this.#startMs) * SAMPLES_PER_MS)
     if (position < 0) {
       from = Math.min(to, from - position)

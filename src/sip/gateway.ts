@@ -7,6 +7,7 @@ import type {
   DialPlan,
   IncomingLeg,
   MediaAddress,
+  ReferPlan,
   RejectReason,
   RemoteMedia,
   Signaling,
@@ -20,10 +21,11 @@ import { writeReason } from './dialog/cause.ts'
 import type { InviteSession, SessionEnd, SessionSettings } from './dialog/session.ts'
 import { sdpOf } from './dialog/core.ts'
 import { isToken } from './message/headers.ts'
-import type { Headers } from './message/message.ts'
+import { canonicalName, type Headers } from './message/message.ts'
 import { codecOfOffer, type NegotiatedMedia } from './sdp/negotiate.ts'
 import { Door, type DoorOptions } from './gateway-door.ts'
 import { calledOf, callerOf, identityHeaders, targetOf } from './trunk/numbers.ts'
+import { referToUri, userToUser } from './trunk/referral.ts'
 import { TrunkRegistry, type Trunk } from './trunk/registry.ts'
 import type { TrunkSettings } from './trunk/settings.ts'
 import type { Transports } from './transport/transport.ts'
@@ -54,7 +56,7 @@ interface Leg {
 
 /** Headers of ours that a plan may not set. */
 const OWN_HEADERS = new Set(
-  'via from to call-id cseq contact max-forwards route record-route content-length content-type content-encoding require proxy-require supported allow authorization proxy-authorization session-expires min-se mime-version'.split(' '),
+  'via from to call-id cseq contact max-forwards route record-route content-length content-type content-encoding require proxy-require supported allow refer-to referred-by replaces authorization proxy-authorization session-expires min-se mime-version'.split(' '),
 ) // prettier-ignore
 /** What the domain sees of an INVITE's headers, besides X- ones. */
 const SHOWN_HEADERS = new Set([
@@ -175,7 +177,7 @@ export class SipGateway implements Signaling {
       from: identity.from,
       nextHop: { protocol: settings.transport, host: settings.host, port: settings.port },
       media: plan.media,
-      headers: [...identity.headers, ...this.#planHeaders(plan.headers)],
+      headers: [...identity.headers, ...this.#planHeaders(plan)],
       credentials: settings.outboundAuth,
       ringTimeoutMs: plan.ringTimeoutMs,
       maxForwards: plan.maxForwards,
@@ -209,6 +211,26 @@ export class SipGateway implements Signaling {
 
   hangup(legId: LegId, cause: Cause): void {
     this.#legs.get(legId)?.session.hangup(cause)
+  }
+
+  refer(legId: LegId, plan: ReferPlan): void {
+    const leg = this.#legs.get(legId)
+    const failed = (sipStatus: number, text: string): void =>
+      this.#emit({ on: 'refer', legId, state: 'failed', sipStatus, text })
+    if (!leg) return failed(481, 'no such leg')
+    const replaces = plan.replaces === undefined ? undefined : this.#legs.get(plan.replaces)?.session.dialogAtPeer
+    if (plan.replaces !== undefined && !replaces) return failed(481, 'the leg to take over is gone')
+    const target = targetOf(leg.settings, plan.to)
+    const headers = this.#planHeaders(plan)
+    const dropped = (header: string): void => this.#log.warn({ legId, header: header.slice(0, 40) }, 'header not sent')
+    const referTo = target && referToUri(target, { replaces, headers, dropped })
+    if (!referTo) return failed(484, 'not a number and not a SIP URI')
+    leg.session.refer({
+      referTo,
+      // For the peer itself as well: not every one copies the headers of Refer-To into its INVITE.
+      headers: headers.filter(([name]) => isUserToUser(name)),
+      timeoutMs: plan.timeoutMs,
+    })
   }
 
   sendInfoDigit(legId: LegId, digit: string, durationMs: number): void {
@@ -260,6 +282,7 @@ export class SipGateway implements Signaling {
     session.on('digit', (d) => this.#emit({ on: 'digit', legId, ...d }))
     session.on('held', () => this.#emit({ on: 'held', legId }))
     session.on('resumed', () => this.#emit({ on: 'resumed', legId }))
+    session.on('refer', ({ state, status, text }) => this.#emit({ on: 'refer', legId, state, sipStatus: status, text }))
     session.on('ended', (end) => this.#onEnded(legId, trunk, end))
   }
 
@@ -306,12 +329,17 @@ export class SipGateway implements Signaling {
     }
   }
 
-  #planHeaders(given: Record<string, string> | undefined): [string, string][] {
-    return Object.entries(given ?? {}).filter(([name]) => {
-      const ok = isToken(name) && !OWN_HEADERS.has(name.toLowerCase())
+  #planHeaders(plan: Pick<ReferPlan, 'headers' | 'userData'>): [string, string][] {
+    const headers = Object.entries(plan.headers ?? {}).filter(([name]) => {
+      // By the full name: `v` is a Via as well.
+      const ok = isToken(name) && !OWN_HEADERS.has(canonicalName(name).toLowerCase())
       if (!ok) this.#log.warn({ header: name.slice(0, 40) }, 'header of a dial plan not sent')
       return ok
     })
+    // One that was given in so many words is not doubled.
+    if (plan.userData !== undefined && !headers.some(([name]) => isUserToUser(name)))
+      headers.push(['User-to-User', userToUser(plan.userData)])
+    return headers
   }
 
   async #ping(trunk: TrunkSettings): Promise<boolean> {
@@ -337,6 +365,8 @@ export class SipGateway implements Signaling {
     )
   }
 }
+
+const isUserToUser = (name: string): boolean => name.toLowerCase() === 'user-to-user'
 
 const remoteOf = (media: NegotiatedMedia, trunk: TrunkSettings): RemoteMedia => ({
   ...media,

@@ -7,8 +7,8 @@
  *   ua.onInvite((session) => { session.ring(); session.accept({ host, port: rtpPort }) })
  *   const call = ua.invite({ target: 'sip:100@10.0.0.1:5060', from: '<sip:200@10.0.0.2>', media: { host, port } })
  *   call.on('media', (m) => …)               // { host, port, rtcpPort, codec, payloadType, dtmfPayloadType?, ptimeMs, direction }
- *   call.on('progress' | 'established' | 'digit' | 'held' | 'resumed' | 'ended', …)
- *   call.hangup() · call.hold() · call.resume() · call.reinvite(media) · call.info('5', 160)
+ *   call.on('progress' | 'established' | 'digit' | 'held' | 'resumed' | 'refer' | 'ended', …)
+ *   call.hangup() · call.hold() · call.resume() · call.reinvite(media) · call.info('5', 160) · call.refer(order)
  *   await ua.close()                         // BYE/CANCEL/refuse what lives, then the sockets
  *
  * Everything of a session is in dialog/session.ts (InviteSession, InviteOptions, SessionEvents).
@@ -264,6 +264,8 @@ export class UserAgent {
         ['Supported', SUPPORTED_UAS],
       ])
     }
+    // RFC 6665 §4.1.3: there are no subscriptions of ours outside of calls.
+    if (request.method === 'NOTIFY') return refuse(481)
     if (request.method !== 'INVITE') return refuse(405, [['Allow', ALLOW]])
     const unknown = unsupported(request)
     if (unknown.length) return refuse(420, [['Unsupported', unknown.join(', ')]])

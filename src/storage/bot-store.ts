@@ -1,4 +1,5 @@
 import type { Selectable } from 'kysely'
+import { BOT_DEFAULTS } from '../bots/bot.ts'
 import type { Bot, BotStore, NewBot } from '../bots/ports.ts'
 import type { AccountContext } from '../calls/ports.ts'
 import { DomainError } from '../lib/errors.ts'
@@ -6,7 +7,9 @@ import { FOREIGN_KEY_VIOLATION, instant, jsonText, sqlState, UNIQUE_VIOLATION, t
 import type { BotsTable } from './schema.ts'
 import type { Vault } from './vault.ts'
 
-/** Handshake headers, the signing secret and the address (which may carry a token) are sealed. */
+type Sealed = Pick<Bot, 'headers' | 'secret' | 'url'> & Partial<Pick<Bot, 'fallbackUrls'>>
+
+/** Handshake headers, the signing secret and the addresses (which may carry tokens) are sealed. */
 export class SqlBotStore implements BotStore {
   readonly #db: Database
   readonly #vault: Vault
@@ -83,13 +86,16 @@ export class SqlBotStore implements BotStore {
   }
 
   #columns(bot: NewBot & { publicNo?: number }): { settings: string; sealed: string } {
-    const { id, publicNo: _no, accountId: _account, createdAtMs: _created, headers, secret, url, ...settings } = bot
-    return { settings: jsonText(settings), sealed: this.#vault.seal({ headers, secret, url }, `bots/${id}`) }
+    const { id, publicNo: _no, accountId: _account, createdAtMs: _created, ...rest } = bot
+    const { headers, secret, url, fallbackUrls, ...settings } = rest
+    const sealed = this.#vault.seal({ headers, secret, url, fallbackUrls } satisfies Sealed, `bots/${id}`)
+    return { settings: jsonText(settings), sealed }
   }
 
+  /** Rows of older versions lack the fields that came later: those get their defaults. */
   #botFrom(row: Selectable<BotsTable>): Bot {
-    const secrets = this.#vault.open(row.sealed, `bots/${row.id}`) as Pick<Bot, 'headers' | 'secret' | 'url'>
+    const secrets = this.#vault.open(row.sealed, `bots/${row.id}`) as Sealed
     const identity = { id: row.id, accountId: row.account_id, publicNo: row.public_no, createdAtMs: row.created_at }
-    return { ...(row.settings as unknown as Bot), ...secrets, ...identity }
+    return { ...BOT_DEFAULTS, ...(row.settings as unknown as Bot), ...secrets, ...identity }
   }
 }

@@ -39,6 +39,8 @@ export function recordingRows(
   for (const event of events) {
     const record = records.get(event.callId)
     if (!record || !('recordingId' in event)) continue
+    // A recording that pauses is one that is being made.
+    if (event.type === 'recordingPaused' || event.type === 'recordingResumed') continue
     const row = rows.get(event.recordingId) ?? emptyRow(event.recordingId, record, event.atMs)
     rows.set(event.recordingId, row)
     if (event.type === 'recordingStarted') continue

@@ -51,6 +51,7 @@ export const metrics = {
   botSessions: counter('bot_sessions_total', 'Bot sessions ended, by how.', ['end']),
   botDroppedMs: counter('bot_dropped_ms_total', 'Caller audio not delivered to slow bots, ms.'),
   botCaughtUpMs: counter('bot_caught_up_ms_total', 'Audio of streaming bots skipped after a stall, ms.'),
+  botReconnects: counter('bot_reconnects_total', 'Bot sockets opened again after a loss.'),
   botErrors: counter('bot_errors_total', 'Non-fatal errors told to bots.', ['code']),
   firstAudio: histogram('first_audio_seconds', 'Answer to the first bot audio on the wire.', SHORT_SECONDS),
 

@@ -46,6 +46,30 @@ describe('dialNow', () => {
     expect(core.placed[0].bot).toMatchObject({ record: true, language: 'hi-IN', answerMode: 'auto' })
   })
 
+  it('chooses the protocol: as asked, as the address tells, as the stored bot has it', async () => {
+    const dialectOf = async (bot: Dial['bot']): Promise<string> => {
+      await dialNow(core, ctx, dial(bot), 'call-1')
+      return core.placed.at(-1)!.bot.dialect
+    }
+    const [any, model] = ['wss://other.example.com/', 'wss://api.openai.com/v1/realtime?model=m']
+    expect(await dialectOf({ url: any })).toBe('native')
+    expect(await dialectOf({ url: any, dialect: 'twilio' })).toBe('twilio')
+    expect(await dialectOf({ url: model })).toBe('openai-realtime')
+    expect(await dialectOf({ url: model, dialect: 'native' })).toBe('native')
+    expect(await dialectOf({ id: 'bot-1', dialect: 'exotel' })).toBe('exotel')
+    await core.bots.update(ctx, 'bot-1', { dialect: 'plivo' })
+    expect(await dialectOf({ id: 'bot-1' })).toBe('plivo')
+    expect(await dialectOf({ id: 'bot-1', url: any })).toBe('plivo')
+    expect(await dialectOf({ id: 'bot-1', url: model })).toBe('openai-realtime')
+  })
+
+  it('leaves out stand-ins that would not speak the protocol', async () => {
+    await core.bots.update(ctx, 'bot-1', { fallbackUrls: ['wss://standby.example.com/'] })
+    await dialNow(core, ctx, dial({ id: 'bot-1', url: 'wss://other.example.com/' }), 'call-1')
+    await dialNow(core, ctx, dial({ id: 'bot-1', dialect: 'twilio' }), 'call-2')
+    expect(core.placed.map((p) => p.bot.fallbackUrls)).toEqual([['wss://standby.example.com/'], []])
+  })
+
   it('finds no bot of another account, and none where none is named', async () => {
     await expect(dialNow(core, { accountId: OTHER }, dial({ id: 'bot-1' }), 'c')).rejects.toMatchObject({
       code: 'NOT_FOUND',

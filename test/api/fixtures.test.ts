@@ -6,9 +6,11 @@ import { adminRows } from '../../src/api/admin/index.ts'
 import { ivrSolutionsRows } from '../../src/api/ivr-solutions/index.ts'
 import { phoneIncRows } from '../../src/api/phone-inc/index.ts'
 import type { Row } from '../../src/api/route.ts'
+import { twilioRows } from '../../src/api/twilio-shim/index.ts'
 import { buildServer } from '../../src/api/server.ts'
 import type { ErrorCode } from '../../src/lib/errors.ts'
-import { fakeCore, KEYS, type FakeCore } from '../fakes/core.ts'
+import { accountSid } from '../../src/lib/sids.ts'
+import { ACME, fakeCore, KEYS, type FakeCore } from '../fakes/core.ts'
 
 /**
  * Every `fixtures/api/<facade>/<op>/<case>.json`, replayed. A case needs no code: see fixtures/api/README.md.
@@ -18,7 +20,12 @@ const FACADES: Record<string, readonly Row[]> = {
   admin: adminRows,
   'ivr-solutions': ivrSolutionsRows,
   'phone-inc': phoneIncRows,
+  'twilio-shim': twilioRows,
 }
+
+const SID = accountSid(ACME)
+const basicAuth = (user: string, password: string): string =>
+  `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 
 interface Fixture {
   given?: { place?: ErrorCode | 'BUG' }
@@ -27,6 +34,8 @@ interface Fixture {
     url: string
     /** A name of KEYS, sent as Bearer; absent: the facade's usual one; 'none': no key. */
     key?: string
+    /** User name where keys go as Basic; absent: the sid of the account. */
+    user?: string
     headers?: Record<string, string>
     body?: unknown
     form?: Record<string, string>
@@ -38,7 +47,7 @@ interface Fixture {
   }
   reply: { status: number; headers?: Record<string, string>; body?: unknown }
   /** What the core was asked for. */
-  then?: { placed?: unknown[]; hungUp?: string[]; scheduled?: unknown[] }
+  then?: { placed?: unknown[]; hungUp?: string[]; causes?: unknown[]; scheduled?: unknown[]; transferred?: unknown[] }
 }
 
 for (const [facade, rows] of Object.entries(FACADES)) {
@@ -54,7 +63,7 @@ for (const [facade, rows] of Object.entries(FACADES)) {
       for (const file of readdirSync(join(ROOT, facade, op)))
         it(`${op}: ${file.replace('.json', '').replaceAll('-', ' ')}`, async () => {
           const fixture = JSON.parse(readFileSync(join(ROOT, facade, op, file), 'utf8')) as Fixture
-          await replay(fixture, facade === 'admin' ? 'admin' : 'acme')
+          await replay(fixture, facade === 'admin' ? 'admin' : 'acme', facade === 'twilio-shim')
         })
   })
 }
@@ -70,13 +79,14 @@ beforeAll(async () => {
 
 afterAll(() => app.close())
 
-async function replay({ given, request, reply, then }: Fixture, usualKey: string): Promise<void> {
+async function replay({ given, request, reply, then }: Fixture, usualKey: string, basic: boolean): Promise<void> {
   Object.assign(core, await fakeCore())
   if (given?.place) core.failPlacing(given.place)
   const { key = usualKey } = request
   const { payload, contentType } = payloadOf(request)
   const headers: Record<string, string> = { ...contentType, ...request.headers }
-  if (key !== 'none') headers.authorization ??= `Bearer ${(KEYS as Record<string, string>)[key] ?? key}`
+  const secret = (KEYS as Record<string, string>)[key] ?? key
+  if (key !== 'none') headers.authorization ??= basic ? basicAuth(request.user ?? SID, secret) : `Bearer ${secret}`
   const got = await app.inject({ method: request.method, url: request.url, headers, payload })
   const body: unknown = got.body === '' ? undefined : JSON.parse(got.body)
   expect({ status: got.statusCode, body }).toEqual({ status: reply.status, body: expected(reply.body) })
@@ -91,6 +101,8 @@ function check(then: Fixture['then']): void {
     (then?.placed ?? []).map((call) => expect.objectContaining(expected(call) as object) as unknown),
   )
   expect(core.hungUp).toEqual(then?.hungUp ?? [])
+  expect(core.causes).toEqual(then?.causes ?? [])
+  expect(core.transferred).toEqual(then?.transferred ?? [])
   expect(core.scheduled).toEqual(
     (then?.scheduled ?? []).map((s) => expect.objectContaining(expected(s) as object) as unknown),
   )

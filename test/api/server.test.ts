@@ -4,6 +4,7 @@ import type { Log } from '../../src/telemetry/log.ts'
 import { adminRows } from '../../src/api/admin/index.ts'
 import { ivrSolutionsRows } from '../../src/api/ivr-solutions/index.ts'
 import { phoneIncRows } from '../../src/api/phone-inc/index.ts'
+import { twilioRows } from '../../src/api/twilio-shim/index.ts'
 import type { Limits } from '../../src/api/route.ts'
 import { buildServer, type ApiServer } from '../../src/api/server.ts'
 import { ACME, fakeCore, KEYS, type FakeCore } from '../fakes/core.ts'
@@ -252,7 +253,7 @@ describe('/docs/json', () => {
     expect(doc.openapi).toBe('3.1.0')
     const ids = Object.values(doc.paths).flatMap((path) => Object.values(path).map((op) => op.operationId))
     expect(new Set(ids).size).toBe(ids.length)
-    for (const { op, url } of [...adminRows, ...ivrSolutionsRows, ...phoneIncRows]) {
+    for (const { op, url } of [...adminRows, ...ivrSolutionsRows, ...phoneIncRows, ...twilioRows]) {
       expect(ids, op).toContain(op)
       expect(Object.keys(doc.paths)).toContain(url.replace(/:(\w+)/g, '{$1}'))
     }

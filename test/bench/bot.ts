@@ -1,8 +1,10 @@
 /** The bot's stages of the audio path: time and bytes allocated per 20 ms frame. */
+import type { AudioPlan, Encoding, MediaFrame, SampleRate, SessionPlan } from '../../src/bot/dialect.ts'
 import { NativeDialect } from '../../src/bot/dialects/native.ts'
+import { FormatGuard } from '../../src/bot/guard.ts'
 import { Playback } from '../../src/bot/playback.ts'
 import { Uplink } from '../../src/bot/uplink.ts'
-import { FRAME_SAMPLES } from '../../src/audio/flow.ts'
+import { FRAME_SAMPLES, type Law } from '../../src/audio/flow.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 
 export interface Result {
@@ -42,46 +44,78 @@ export async function bench(): Promise<Result[]> {
   const nothing = (): void => undefined
   const listener = { mark: nothing, playback: nothing, flow: nothing, empty: nothing }
   const frame = Uint8Array.from({ length: FRAME_SAMPLES }, (_, i) => (i * 7) & 255)
-  const dialect = new NativeDialect({
-    callId: '0193f2a0-0000-7000-8000-000000000000',
-    streamId: 's',
-    discriminator: 'both',
-  })
+  const dialect = dialectOf('json')
+  const raw = dialectOf('binary')
   const payload = Buffer.from(frame).toString('base64')
   const delta = Buffer.from(JSON.stringify({ type: 'response.audio.delta', item_id: 'item_1', delta: payload }))
   const openAi = Array.from({ length: 64 }, (_, i) =>
     Buffer.from(JSON.stringify({ type: 'response.output_audio.delta', event_id: `event_${i}`, response_id: 'r', item_id: 'i', output_index: 0, content_index: 0, delta: payload })),
   ) // prettier-ignore
   const binary = Buffer.from(frame)
-  const playback = (encoding: 'pcmu' | 'pcm16'): Playback =>
-    new Playback({ encoding, bufferMs: 10_000, gate: 'open', listener })
-  const pcmu = playback('pcmu')
-  const pcm16 = playback('pcm16')
-  const pcm = new Uint8Array(FRAME_SAMPLES * 2)
-  const out = new Uint8Array(FRAME_SAMPLES)
+  const playback = (encoding: Encoding, sampleRate: SampleRate): Playback =>
+    new Playback({ format: { encoding, sampleRate }, bufferMs: 10_000, gate: 'open', listener })
+  const uplink = (to: NativeDialect, encoding: Encoding, sampleRate: SampleRate): Uplink => {
+    const port = { bufferedBytes: () => 0, stuck: nothing, sendAudio: (m: MediaFrame) => to.media(m, m.timestampMs) }
+    return new Uplink({ encoding, sampleRate, frameMs: 20 }, port, () => 0)
+  }
+  const hear = (name: string, up: Uplink, law: Law = 'pcmu'): Result[] => measure(name, () => up.frame(frame, law, 0))
+  const speak = (encoding: Encoding, sampleRate: SampleRate): Result[] => {
+    const queue = playback(encoding, sampleRate)
+    const samples = Uint8Array.from(
+      { length: (sampleRate / 50) * (encoding === 'pcm16' ? 2 : 1) },
+      (_, i) => (i * 7) & 255,
+    )
+    const out = new Uint8Array(FRAME_SAMPLES)
+    const rate = sampleRate === 8000 ? '' : ` ${sampleRate / 1000} kHz`
+    return measure(`bot: playback write ${encoding}${rate} and read`, () => {
+      queue.write(samples)
+      queue.frameInto(out, 'pcmu')
+    })
+  }
+  const guard = new FormatGuard()
   let n = 0
-  const jsonUp = new Uplink({ encoding: 'pcmu', sampleRate: 8000, frameMs: 20 }, { bufferedBytes: () => 0, stuck: nothing, sendAudio: (a, c, t, l) => dialect.encodeMedia(a, c, t, l, t).length }, () => 0) // prettier-ignore
-  const binaryUp = new Uplink(
-    { encoding: 'pcmu', sampleRate: 8000, frameMs: 20 },
-    { bufferedBytes: () => 0, stuck: nothing, sendAudio: (a) => a.length },
-    () => 0,
-  )
   return [
-    ...measure('bot: encode media, JSON', () => jsonUp.frame(frame, 'pcmu', 0)),
-    ...measure('bot: encode media, binary', () => binaryUp.frame(frame, 'pcmu', 0)),
-    ...measure('bot: encode media, binary, other law', () => binaryUp.frame(frame, 'pcma', 0)),
+    ...hear('bot: encode media, JSON', uplink(dialect, 'pcmu', 8000)),
+    ...hear('bot: encode media, binary', uplink(raw, 'pcmu', 8000)),
+    ...hear('bot: encode media, binary, other law', uplink(raw, 'pcmu', 8000), 'pcma'),
+    ...hear('bot: encode media, binary, pcm16', uplink(raw, 'pcm16', 8000)),
+    ...hear('bot: encode media, binary, pcm16 16 kHz', uplink(raw, 'pcm16', 16_000)),
+    ...hear('bot: encode media, binary, pcm16 24 kHz', uplink(raw, 'pcm16', 24_000)),
     ...measure('bot: decode delta, JSON', () => void dialect.decode(delta, false)),
     ...measure('bot: decode delta, JSON with changing ids', () => void dialect.decode(openAi[n++ & 63], false)),
     ...measure('bot: decode audio, binary', () => void dialect.decode(binary, true)),
-    ...measure('bot: playback write and read', () => {
-      pcmu.write(frame)
-      pcmu.frameInto(out, 'pcmu')
-    }),
-    ...measure('bot: playback write pcm16 and read', () => {
-      pcm16.write(pcm)
-      pcm16.frameInto(out, 'pcmu')
+    ...speak('pcmu', 8000),
+    ...speak('pcm16', 8000),
+    ...speak('pcm16', 16_000),
+    ...speak('pcm16', 24_000),
+    // While it looks, which is the first second or so; after that only the first bytes of a message count.
+    ...measure('bot: format guard, looking', () => {
+      if ((n++ & 63) === 0) guard.reset()
+      guard.check(frame, 'pcmu', 8000)
     }),
   ]
+}
+
+function dialectOf(transport: AudioPlan['transport']): NativeDialect {
+  const side = { encoding: 'pcmu', sampleRate: 8000, frameMs: 20 } as const
+  const audio: AudioPlan = { input: side, output: side, transport }
+  const plan: SessionPlan = {
+    urls: ['ws://127.0.0.1'],
+    headers: {},
+    dialect: 'native',
+    audio,
+    discriminator: 'both',
+    beforeAnswer: 'buffer',
+    answerOnAudio: false,
+    bufferMs: 10_000,
+    connectTimeoutMs: 1000,
+    reconnectMs: 0,
+    onClose: 'hangup',
+    listening: { vad: false, bargeIn: 'none', amd: false, silenceMs: 0, quality: false },
+    start: {},
+  }
+  const callId = '0193f2a0-0000-7000-8000-000000000000'
+  return new NativeDialect({ wire: { text: () => undefined, binary: () => undefined }, callId, streamId: 's', plan, audio }) // prettier-ignore
 }
 
 if (import.meta.main)

@@ -11,7 +11,7 @@ function rig() {
   const clock = new FakeClock()
   const told: string[] = []
   const playback = new Playback({
-    encoding: 'pcmu',
+    format: { encoding: 'pcmu', sampleRate: 8000 },
     bufferMs: 120_000,
     gate: 'open',
     listener: {

@@ -3,14 +3,16 @@ import fc from 'fast-check'
 import { DECODE, ENCODE } from '../../src/audio/g711.ts'
 import { FRAME_SAMPLES, SILENCE, type Law } from '../../src/audio/flow.ts'
 import { Playback, type Gate } from '../../src/bot/playback.ts'
-import type { Encoding } from '../../src/bot/dialect.ts'
+import type { Encoding, SampleRate } from '../../src/bot/dialect.ts'
 
 const LAW: Law = 'pcmu'
 
-function rig(options: { encoding?: Encoding; bufferMs?: number; gate?: Gate; lawHint?: Law } = {}) {
+function rig(
+  options: { encoding?: Encoding; sampleRate?: SampleRate; bufferMs?: number; gate?: Gate; lawHint?: Law } = {},
+) {
   const told: string[] = []
   const playback = new Playback({
-    encoding: options.encoding ?? 'pcmu',
+    format: { encoding: options.encoding ?? 'pcmu', sampleRate: options.sampleRate ?? 8000 },
     bufferMs: options.bufferMs ?? 120_000,
     gate: options.gate ?? 'open',
     lawHint: options.lawHint,

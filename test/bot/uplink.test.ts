@@ -1,18 +1,26 @@
 import { describe, expect, it } from 'vitest'
-import { DECODE } from '../../src/audio/g711.ts'
-import type { AudioFormat } from '../../src/bot/dialect.ts'
+import { DECODE, encodeInto } from '../../src/audio/g711.ts'
+import { Resampler } from '../../src/audio/resampler.ts'
+import { sine } from '../../src/audio/tone.ts'
+import type { AudioFormat, MediaFrame } from '../../src/bot/dialect.ts'
 import { Uplink } from '../../src/bot/uplink.ts'
 
 const WIRE = 400
 
 function rig(format: Partial<AudioFormat> = {}) {
   const sent: { first: number; bytes: number; chunk: number; timestampMs: number; lostMs: number }[] = []
+  const heard: Uint8Array[] = []
+  const objects = new Set<MediaFrame>()
   const port = {
     buffered: 0,
     blocked: false,
     stuckCalls: 0,
     bufferedBytes: () => port.buffered,
-    sendAudio: (audio: Uint8Array, chunk: number, timestampMs: number, lostMs: number) => {
+    sendAudio: (frame: MediaFrame) => {
+      const { audio, chunk, timestampMs, lostMs } = frame
+      objects.add(frame)
+      heard.push(audio.slice())
+      expect(frame.replay).toBe(false)
       sent.push({ first: audio[0], bytes: audio.length, chunk, timestampMs, lostMs })
       if (port.blocked) port.buffered += WIRE
       return WIRE
@@ -28,7 +36,7 @@ function rig(format: Partial<AudioFormat> = {}) {
       nowMs += 20
     }
   }
-  return { uplink, port, sent, hear }
+  return { uplink, port, sent, hear, heard, objects }
 }
 
 describe('Uplink', () => {
@@ -85,5 +93,67 @@ describe('Uplink', () => {
     uplink.setFormat({ encoding: 'pcma', sampleRate: 8000, frameMs: 20 })
     hear(1)
     expect(sent).toMatchObject([{ bytes: 160, lostMs: 40, timestampMs: 40 }])
+  })
+
+  it.each([16_000, 24_000] as const)('sends what it hears at %i Hz, in one piece over all frames', (sampleRate) => {
+    for (const frameMs of [20, 60]) {
+      const { uplink, sent, heard, objects } = rig({ encoding: 'pcm16', sampleRate, frameMs })
+      const law = new Uint8Array(9600)
+      encodeInto(law, sine(1000, 1200), 'pcma')
+      for (let at = 0; at < law.length; at += 160) uplink.frame(law.subarray(at, at + 160), 'pcma', 0)
+      expect(sent.length).toBe(1200 / frameMs)
+      expect(sent.every((s) => s.bytes === (frameMs * sampleRate * 2) / 1000)).toBe(true)
+      expect(objects.size).toBe(1)
+      const pcm = Int16Array.from(law, (byte) => DECODE.pcma[byte])
+      const resampler = new Resampler(8000, sampleRate)
+      const whole = new Int16Array((9600 * sampleRate) / 8000)
+      resampler.process(pcm, pcm.length, whole)
+      expect(Buffer.compare(Buffer.concat(heard), new Uint8Array(whole.buffer))).toBe(0)
+    }
+  })
+
+  it('moves chunk and time on over what the bot did not want to hear', () => {
+    const { uplink, sent, hear } = rig()
+    hear(3)
+    uplink.missed(2000, false)
+    hear(1)
+    expect(sent.at(-1)).toMatchObject({ chunk: 103, timestampMs: 2060, lostMs: 0 })
+    uplink.missed(0, true)
+    hear(1)
+    expect(sent.at(-1)).toMatchObject({ chunk: 104, timestampMs: 2080, lostMs: 0 })
+  })
+
+  it('says in the next frame what was lost while the bot was gone, once', () => {
+    const { uplink, sent, hear } = rig({ frameMs: 40 })
+    hear(3)
+    // 20 ms of a frame are gathered: gone too.
+    uplink.missed(1500, true)
+    hear(4)
+    expect(sent.slice(1)).toMatchObject([
+      { chunk: 39, timestampMs: 1560, lostMs: 1520 },
+      { chunk: 40, timestampMs: 1600, lostMs: 0 },
+    ])
+  })
+
+  it('gives up what waited for the lost socket, and tells it with the rest', () => {
+    const { uplink, port, sent, hear } = rig()
+    hear(1)
+    port.buffered = 100_000
+    hear(10)
+    expect(sent.length).toBe(1)
+    port.buffered = 0
+    uplink.missed(1000, true)
+    hear(1)
+    expect(sent.at(-1)).toMatchObject({ chunk: 61, timestampMs: 1220, lostMs: 1200 })
+    expect(uplink.stats.droppedMs).toBe(200)
+  })
+
+  it('begins without an echo of the time before what was missed', () => {
+    const { uplink, heard, sent } = rig({ encoding: 'pcm16', sampleRate: 16_000 })
+    uplink.frame(new Uint8Array(160).fill(0x10), 'pcmu', 0)
+    uplink.missed(500, true)
+    uplink.frame(new Uint8Array(160).fill(0xff), 'pcmu', 0)
+    expect(sent.length).toBe(2)
+    expect(heard[1].every((byte) => byte === 0)).toBe(true)
   })
 })

@@ -57,6 +57,17 @@ describe('the record of a call', () => {
     expect(fold(order)?.state).toBe('talking')
   })
 
+  it('keeps the context of the last transfer and the notes as they add up', () => {
+    const record = fold([
+      ...life.slice(0, 5),
+      { type: 'transferring', legId: 'c.1', target: '100', mode: 'blind', context: { order: 7 } },
+      { type: 'transferFailed', legId: 'c.1', sipStatus: 405, reason: 'x' },
+      { type: 'noted', data: { a: 1, b: 1 } },
+      { type: 'noted', data: { b: 2 } },
+    ])
+    expect(record).toMatchObject({ state: 'talking', transferContext: { order: 7 }, notes: { a: 1, b: 2 } })
+  })
+
   it('ignores events of a call that it does not know', () => {
     expect(fold([ended])).toBeUndefined()
   })

@@ -1,25 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import type { IncomingLeg, RemoteMedia } from '../../src/calls/ports.ts'
-import { CLEARED, ECHO_BOT, NO_STATS, callWorld } from '../fakes/calls.ts'
+import {
+  CLEARED,
+  ECHO_BOT,
+  NO_STATS,
+  botOpen,
+  callWorld,
+  gone,
+  inboundTalking,
+  incoming,
+  type World,
+} from '../fakes/calls.ts'
 import { settle } from '../fakes/clock.ts'
-
-type World = ReturnType<typeof callWorld>
-
-const incoming = (more: Partial<IncomingLeg> = {}): IncomingLeg => ({
-  legId: 'c1.1',
-  trunkId: 'trunk',
-  accountId: 'acc',
-  to: '+911140000002',
-  from: '+919876543210',
-  sipCallId: 'sip-1',
-  headers: {},
-  codec: 'pcmu',
-  delayedOffer: false,
-  maxForwards: 69,
-  ...more,
-})
-
-const remote = { host: '127.0.0.1', port: 5000 } as RemoteMedia
 
 const place = (w: World, more: object = {}) =>
   w.calls.place({
@@ -31,20 +22,6 @@ const place = (w: World, more: object = {}) =>
     ringTimeoutMs: 30_000,
     ...more,
   })
-
-async function inboundTalking(w: World): Promise<void> {
-  w.signaling.say({ on: 'incoming', leg: incoming() })
-  await settle()
-  w.media.say({ on: 'bot', legId: 'c1.1', state: 'open' })
-  w.signaling.say({ on: 'media', legId: 'c1.1', remote })
-  w.signaling.say({ on: 'answered', legId: 'c1.1', sipCallId: 'sip-1' })
-}
-
-/** Both planes report that the leg is gone, as they do after hangup and close. */
-function gone(w: World, legId: string): void {
-  w.signaling.say({ on: 'ended', legId, by: 'us', cause: CLEARED })
-  w.media.say({ on: 'closed', legId, stats: NO_STATS })
-}
 
 describe('an inbound call', () => {
   it('rings while its bot is dialled, is answered when the bot is there, and talks', async () => {
@@ -60,7 +37,7 @@ describe('an inbound call', () => {
     const w = callWorld({ bot: { answerMode: 'bot' } })
     w.signaling.say({ on: 'incoming', leg: incoming() })
     await settle()
-    w.media.say({ on: 'bot', legId: 'c1.1', state: 'open' })
+    w.media.say(botOpen('c1.1'))
     expect(w.signaling.all('answer')).toHaveLength(0)
     w.media.say({ on: 'botRequest', legId: 'c1.1', request: { ask: 'answer' } })
     expect(w.signaling.all('answer')).toHaveLength(1)
@@ -72,7 +49,7 @@ describe('an inbound call', () => {
     const w = callWorld({ bot: { answerMode: 'bot' } })
     w.signaling.say({ on: 'incoming', leg: incoming() })
     await settle()
-    w.media.say({ on: 'bot', legId: 'c1.1', state: 'open' })
+    w.media.say(botOpen('c1.1'))
     w.media.say({ on: 'botRequest', legId: 'c1.1', request: { ask: 'reject', sipStatus: 486, reason: 'busy now' } })
     expect(w.signaling.all('reject')[0]).toMatchObject(['c1.1', { sipStatus: 486, text: 'busy now' }, 'bot_rejected'])
     expect(w.events.at(-1)).toMatchObject({
@@ -239,7 +216,7 @@ describe('an outbound call', () => {
       leg,
       { start: { customer_no: '09876543210', state: 'ringing', custom: { order: 7 } } },
     ])
-    w.media.say({ on: 'bot', legId: leg, state: 'open' })
+    w.media.say(botOpen(leg))
     w.signaling.say({ on: 'answered', legId: leg, sipCallId: 's' })
     expect(w.media.all('attachBot')).toHaveLength(1)
     expect((await w.calls.reads.getByLogId('acc', placed.logId)).state).toBe('talking')
@@ -298,104 +275,6 @@ describe('an outbound call', () => {
     const v = callWorld()
     await expect(place(v, { from: '+10' })).rejects.toMatchObject({ code: 'NO_TRUNK' })
     expect(v.events).toEqual([])
-  })
-})
-
-describe('a transfer', () => {
-  const ask = {
-    ask: 'transfer',
-    ref: 'r1',
-    target: '+911140000009',
-    timeoutMs: 20_000,
-    onFail: 'resume',
-    headers: {},
-  } as const
-
-  it('dials the target beside the caller, bridges on its answer, and lets the bot go', async () => {
-    const w = callWorld()
-    await inboundTalking(w)
-    w.media.say({ on: 'botRequest', legId: 'c1.1', request: ask })
-    await settle()
-    expect(w.media.all('open')[1]).toEqual(['c1.2', 'c1.1'])
-    expect(w.signaling.all('dial')[0]).toMatchObject([
-      'c1.2',
-      { to: '+911140000009', from: '+911140000002', maxForwards: 68 },
-    ])
-    w.signaling.say({ on: 'progress', legId: 'c1.2', sipStatus: 180, early: false })
-    w.signaling.say({ on: 'answered', legId: 'c1.2', sipCallId: 's2' })
-    expect(w.media.all('transferStatus').map(([, s]) => (s as { state: string }).state)).toEqual([
-      'trying',
-      'ringing',
-      'answered',
-      'completed',
-    ])
-    expect(w.media.all('bridge')).toEqual([['c1.1', 'c1.2']])
-    expect(w.media.all('detachBot')[0][0]).toBe('c1.1')
-    expect(w.calls.reads.live()[0].state).toBe('bridged')
-    w.media.say({ on: 'bot', legId: 'c1.1', state: 'lost', clean: true, wasOpen: true, reason: 'stop' })
-    expect(w.calls.live).toBe(1)
-    w.signaling.say({ on: 'ended', legId: 'c1.2', by: 'peer', cause: CLEARED })
-    expect(w.signaling.all('hangup').map(([leg]) => leg)).toEqual(['c1.1'])
-    expect(w.events.find((e) => e.type === 'ended')).toMatchObject({ outcome: { reason: 'transferred', by: 'callee' } })
-  })
-
-  it('that fails leaves the call with its bot, and a second one may follow', async () => {
-    const w = callWorld()
-    await inboundTalking(w)
-    w.media.say({ on: 'botRequest', legId: 'c1.1', request: ask })
-    await settle()
-    w.signaling.say({ on: 'ended', legId: 'c1.2', by: 'peer', cause: { sipStatus: 486, q850: 17, text: 'Busy Here' } })
-    w.media.say({ on: 'closed', legId: 'c1.2', stats: NO_STATS })
-    expect(w.media.all('transferStatus').at(-1)).toEqual([
-      'c1.1',
-      { ref: 'r1', state: 'failed', sipStatus: 486, reason: 'Busy Here' },
-    ])
-    expect(w.calls.reads.live()[0].state).toBe('talking')
-    w.media.say({ on: 'botRequest', legId: 'c1.1', request: ask })
-    await settle()
-    expect(w.signaling.all('dial')[1][0]).toBe('c1.3')
-  })
-
-  it('that fails with on_fail hangup ends the call', async () => {
-    const w = callWorld()
-    await inboundTalking(w)
-    w.media.say({ on: 'botRequest', legId: 'c1.1', request: { ...ask, onFail: 'hangup' } })
-    await settle()
-    w.signaling.say({
-      on: 'ended',
-      legId: 'c1.2',
-      by: 'timeout',
-      cause: { sipStatus: 408, q850: 19, text: 'no answer' },
-    })
-    expect(w.calls.live).toBe(0)
-  })
-
-  it('is cancelled when the caller hangs up meanwhile', async () => {
-    const w = callWorld()
-    await inboundTalking(w)
-    w.media.say({ on: 'botRequest', legId: 'c1.1', request: ask })
-    await settle()
-    w.signaling.say({ on: 'ended', legId: 'c1.1', by: 'peer', cause: CLEARED })
-    expect(w.signaling.all('hangup').map(([leg]) => leg)).toEqual(['c1.2'])
-    expect(w.media.all('close').map(([leg]) => leg)).toEqual(['c1.1', 'c1.2'])
-  })
-
-  it.each(['', 'http://x', '+91 11\r\nX: y', 'sip:<a>'])('to %j is refused and says why', async (target) => {
-    const w = callWorld()
-    await inboundTalking(w)
-    w.media.say({ on: 'botRequest', legId: 'c1.1', request: { ...ask, target } })
-    expect(w.media.all('transferStatus')).toMatchObject([['c1.1', { state: 'failed', ref: 'r1' }]])
-    expect(w.calls.reads.live()[0].state).toBe('talking')
-  })
-
-  it('is the fallback of a lost bot where so configured', async () => {
-    const w = callWorld({ bot: { onLost: 'transfer', fallbackTarget: '+911140000009' } })
-    await inboundTalking(w)
-    w.media.say({ on: 'bot', legId: 'c1.1', state: 'lost', clean: false, wasOpen: true, reason: '1006' })
-    await settle()
-    expect(w.signaling.all('dial')[0][0]).toBe('c1.2')
-    w.signaling.say({ on: 'ended', legId: 'c1.2', by: 'peer', cause: { sipStatus: 404, q850: 1, text: 'x' } })
-    expect(w.events.find((e) => e.type === 'ended')).toMatchObject({ outcome: { reason: 'bot_lost' } })
   })
 })
 

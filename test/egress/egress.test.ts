@@ -19,10 +19,11 @@ describe('the address check', () => {
 describe('the URL check', () => {
   it.each([
     'wss://bot.example/a?b=c', 'wss://bot.example:8443/', 'wss://bot.example:443/', 'wss://8.8.8.8/',
+    'wss://u:p@bot.example/', 'https://router.example/which-bot',
   ])('lets %s pass', (url) => expect(parseTarget(url, 'bot', strict).href).toBe(url.replace(':443', ''))) // prettier-ignore
 
   it.each([
-    'ws://bot.example/', 'https://bot.example/', 'file:///etc/passwd', 'gopher://x/', 'bot.example', '', 'wss://', 'wss://u:p@bot.example/', 'wss://u@bot.example/',
+    'ws://bot.example/', 'http://bot.example/', 'file:///etc/passwd', 'gopher://x/', 'bot.example', '', 'wss://',
     'wss://bot.example:22/', 'wss://bot.example:80/', 'wss://bot.example/#x', 'wss://127.0.0.1/', 'wss://2130706433/', 'wss://0x7f.1/', 'wss://0177.0.0.1/',
     'wss://[::1]/', 'wss://[::ffff:127.0.0.1]/', 'wss://169.254.169.254/latest', 'wss://8.8.4.4/', `wss://bot.example/${'a'.repeat(9000)}`,
   ])('refuses %s', (url) => expect(() => parseTarget(url, 'bot', strict)).toThrow()) // prettier-ignore
@@ -36,7 +37,7 @@ describe('the URL check', () => {
     const loose = { allowInsecure: true }
     expect(parseTarget('ws://127.0.0.1:80/x', 'bot', loose).pathname).toBe('/x')
     expect(() => parseTarget('file:///x', 'bot', loose)).toThrow()
-    expect(() => parseTarget('ws://u:p@127.0.0.1/', 'bot', loose)).toThrow()
+    expect(() => parseTarget('http://u:p@127.0.0.1/', 'webhook', loose)).toThrow()
   })
 })
 

@@ -7,6 +7,7 @@ import { EngineHost } from '../../src/engine/host.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { FakeBot, type FakeBotOptions, type Json } from '../fakes/bot.ts'
+import { planOf as basePlan } from '../fakes/plan.ts'
 import { until } from '../helpers/until.ts'
 import { Phone, speech } from './phone.ts'
 
@@ -24,6 +25,7 @@ async function engineOf(workers: number) {
     workers,
     rtp: { host: '127.0.0.1', advertisedHost: '127.0.0.1', first, last: first + 199, quarantineMs: 0 },
     recordingsDir,
+    promptsDir: recordingsDir,
     egress: { allowInsecure: true },
   })
   const events: MediaEvent[] = []
@@ -63,10 +65,7 @@ async function botOf(options: FakeBotOptions = {}): Promise<FakeBot> {
 
 function planOf(url: string, transport: 'json' | 'binary' = 'json', more: Partial<BotPlan> = {}): BotPlan {
   const format = { encoding: 'pcmu', sampleRate: 8000, frameMs: 20 } as const
-  return {
-    url, headers: {}, dialect: 'native', audio: { input: format, output: format, transport }, discriminator: 'both', beforeAnswer: 'buffer',
-    bufferMs: 120_000, connectTimeoutMs: 5000, start: { direction: 'inbound' }, ...more,
-  } // prettier-ignore
+  return basePlan(url, { audio: { input: format, output: format, transport }, ...more })
 }
 
 /** Which frames of `said` were heard, in the order in which they came, and how many that nobody said. */

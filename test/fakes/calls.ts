@@ -4,17 +4,19 @@ import type {
   BotSettings,
   CallStore,
   Directory,
+  IncomingLeg,
   Journal,
   MediaAddress,
   MediaEvent,
   MediaPlane,
+  RemoteMedia,
   Signaling,
   SignalingEvent,
 } from '../../src/calls/ports.ts'
 import { botSettingsFrom } from '../../src/bots/bot.ts'
 import { CallService } from '../../src/calls/service.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
-import { FakeClock } from './clock.ts'
+import { FakeClock, settle } from './clock.ts'
 
 export type Did = [what: string, ...args: unknown[]]
 
@@ -43,6 +45,7 @@ export class FakeSignaling extends Recorded<SignalingEvent> implements Signaling
   answer = (...a: unknown[]): void => this.do('answer', ...a)
   reject = (...a: unknown[]): void => this.do('reject', ...a)
   hangup = (...a: unknown[]): void => this.do('hangup', ...a)
+  refer = (...a: unknown[]): void => this.do('refer', ...a)
   sendInfoDigit = (...a: unknown[]): void => this.do('sendInfoDigit', ...a)
 }
 
@@ -61,10 +64,14 @@ export class FakeMedia extends Recorded<MediaEvent> implements MediaPlane {
   digit = (...a: unknown[]): void => this.do('digit', ...a)
   held = (...a: unknown[]): void => this.do('held', ...a)
   transferStatus = (...a: unknown[]): void => this.do('transferStatus', ...a)
+  recordingStatus = (...a: unknown[]): void => this.do('recordingStatus', ...a)
+  play = (...a: unknown[]): void => this.do('play', ...a)
   bridge = (...a: unknown[]): void => this.do('bridge', ...a)
   unbridge = (...a: unknown[]): void => this.do('unbridge', ...a)
   detachBot = (...a: unknown[]): void => this.do('detachBot', ...a)
   record = (...a: unknown[]): void => this.do('record', ...a)
+  pauseRecording = (...a: unknown[]): void => this.do('pauseRecording', ...a)
+  stopRecording = (...a: unknown[]): void => this.do('stopRecording', ...a)
   close = (...a: unknown[]): void => this.do('close', ...a)
 }
 
@@ -74,7 +81,7 @@ export const ECHO_BOT: BotSettings = {
 }
 
 /** A call service in a world of fakes. */
-export function callWorld(options: { bot?: Partial<BotSettings>; maxCalls?: number } = {}) {
+export function callWorld(options: { bot?: Partial<BotSettings>; maxCalls?: number; record?: boolean } = {}) {
   const clock = new FakeClock()
   const signaling = new FakeSignaling()
   const media = new FakeMedia()
@@ -96,7 +103,7 @@ export function callWorld(options: { bot?: Partial<BotSettings>; maxCalls?: numb
             number,
             action: number.endsWith('00') ? 'reject' : 'bot',
             botId: number.endsWith('01') ? 'gone' : 'bot-1',
-            record: true,
+            record: options.record ?? true,
           }
         : undefined,
     outboundTrunk: (accountId, from) =>
@@ -133,3 +140,54 @@ export function callWorld(options: { bot?: Partial<BotSettings>; maxCalls?: numb
 export const CLEARED = { sipStatus: 200, q850: 16, text: 'Normal call clearing' }
 
 export const NO_STATS = { rxPackets: 0, txPackets: 0, rxLost: 0, rxLate: 0, rxDropped: 0, jitterMs: 0 }
+
+export type World = ReturnType<typeof callWorld>
+
+export const incoming = (more: Partial<IncomingLeg> = {}): IncomingLeg => ({
+  legId: 'c1.1',
+  trunkId: 'trunk',
+  accountId: 'acc',
+  to: '+911140000002',
+  from: '+919876543210',
+  sipCallId: 'sip-1',
+  headers: {},
+  codec: 'pcmu',
+  delayedOffer: false,
+  maxForwards: 69,
+  ...more,
+})
+
+const remote = { host: '127.0.0.1', port: 5000 } as RemoteMedia
+
+export const botOpen = (legId: string, more: { resumed?: boolean; standIn?: number } = {}): MediaEvent => ({
+  on: 'bot',
+  legId,
+  state: 'open',
+  resumed: false,
+  standIn: 0,
+  ...more,
+})
+
+export const botLost = (legId: string, clean = false): MediaEvent => ({
+  on: 'bot',
+  legId,
+  state: 'lost',
+  clean,
+  wasOpen: true,
+  reason: 'closed 1006',
+})
+
+/** An inbound call `c1` that talks with its bot. */
+export async function inboundTalking(w: World): Promise<void> {
+  w.signaling.say({ on: 'incoming', leg: incoming() })
+  await settle()
+  w.media.say(botOpen('c1.1'))
+  w.signaling.say({ on: 'media', legId: 'c1.1', remote })
+  w.signaling.say({ on: 'answered', legId: 'c1.1', sipCallId: 'sip-1' })
+}
+
+/** Both planes report that the leg is gone, as they do after hangup and close. */
+export function gone(w: World, legId: string): void {
+  w.signaling.say({ on: 'ended', legId, by: 'us', cause: CLEARED })
+  w.media.say({ on: 'closed', legId, stats: NO_STATS })
+}

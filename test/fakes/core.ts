@@ -37,6 +37,9 @@ export interface FakeCore extends Core {
   clock: FakeClock
   placed: PlaceCall[]
   hungUp: string[]
+  /** Causes that hang-ups asked for. */
+  causes: unknown[]
+  transferred: { callId: string; request: Parameters<Core['calls']['transfer']>[2] }[]
   calls: Core['calls']
   live: CallRecord[]
   stored: CallRecord[]
@@ -178,6 +181,8 @@ export async function fakeCore(options: { recordingsDir?: string; log?: Log } = 
 
   const placed: PlaceCall[] = []
   const hungUp: string[] = []
+  const causes: unknown[] = []
+  const transferred: FakeCore['transferred'] = []
   let failure: ErrorCode | 'BUG' | undefined
   return {
     clock,
@@ -216,12 +221,34 @@ export async function fakeCore(options: { recordingsDir?: string; log?: Log } = 
         placed.push(request)
         return { callId: request.ids?.callId ?? 'none', logId: request.ids?.logId ?? 123_456 }
       },
-      hangup: (_accountId, callId) => void hungUp.push(callId),
+      hangup: (_accountId, callId, cause) => {
+        hungUp.push(callId)
+        if (cause) causes.push(cause)
+        const call = stored.find((c) => c.id === callId)
+        if (!call) return
+        const outcome = { result: 'completed', reason: 'operator', sipStatus: 200, q850: 16, by: 'us' } as const
+        const cancelled = { ...outcome, result: 'cancelled', sipStatus: 487 } as const
+        Object.assign(call, {
+          state: 'ended',
+          endedAtMs: NOW_MS,
+          outcome: call.answeredAtMs === undefined ? cancelled : outcome,
+        })
+      },
+      transfer: (_accountId, callId, request) => {
+        const code = failure
+        failure = undefined
+        if (code && code !== 'BUG') throw new DomainError(code)
+        transferred.push({ callId, request })
+        const call = stored.find((c) => c.id === callId)
+        if (call) call.state = 'transferring'
+      },
     },
     health: async () => ({ ready: true, checks: { database: 'ok', sip: 'ok' } }),
     readGauges: async () => undefined,
     placed,
     hungUp,
+    causes,
+    transferred,
     live,
     stored,
     failPlacing: (code) => (failure = code),

@@ -4,7 +4,8 @@ import { buildServer, type ApiServer } from '../../src/api/server.ts'
 import { redactUrl } from '../../src/api/access-log.ts'
 import { rangeOf } from '../../src/api/recordings.ts'
 import { DialByAiVoicebot } from '../../src/api/ivr-solutions/voicebots.ts'
-import { fakeCore, KEYS } from '../fakes/core.ts'
+import { accountSid, callSid } from '../../src/lib/sids.ts'
+import { ACME, fakeCore, KEYS } from '../fakes/core.ts'
 
 const BUDGET = { interruptAfterTimeLimit: 2000, numRuns: 400 }
 
@@ -48,6 +49,30 @@ describe('the API under nonsense', () => {
     await fc.assert(
       fc.asyncProperty(fc.string({ unit: 'binary', maxLength: 300 }), type, async (text, contentType) => {
         expect((await post(text, contentType)).statusCode).toBeLessThan(500)
+      }),
+      BUDGET,
+    )
+  })
+
+  it('never answers a strange update of a call with a fault of its own', async () => {
+    const value = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 200 }),
+      fc.constantFrom('completed', '<Response><Dial>+1</Dial></Response>', '<Response><Dial callerId="x">'),
+    )
+    const form = fc.array(fc.tuple(fc.constantFrom('Status', 'Twiml', 'Url', '__proto__', 'Twiml[]'), value), {
+      maxLength: 4,
+    })
+    const sid = fc.oneof(fc.constant(callSid('0193f4ba-1234-7c00-9e3d-000000000003')), fc.string({ maxLength: 200 }))
+    const authorization = `Basic ${Buffer.from(`${accountSid(ACME)}:${KEYS.acme}`).toString('base64')}`
+    await fc.assert(
+      fc.asyncProperty(form, sid, async (fields, call) => {
+        const { statusCode } = await app.inject({
+          method: 'POST',
+          url: `/2010-04-01/Accounts/${accountSid(ACME)}/Calls/${encodeURIComponent(call)}.json`,
+          headers: { authorization, 'content-type': 'application/x-www-form-urlencoded' },
+          payload: new URLSearchParams(fields).toString(),
+        })
+        expect(statusCode).toBeLessThan(500)
       }),
       BUDGET,
     )

@@ -228,4 +228,38 @@ describe('we call sipp', () => {
     passed(run)
     expect(run.received).toEqual(['INVITE', 'CANCEL', 'ACK'])
   })
+
+  /** Asks it to call the target as soon as the call stands; hangs up when the result is there. */
+  const transfer = (port: number): string[] => {
+    const told: string[] = []
+    const s = call(port)
+    s.on('established', () =>
+      s.refer({ referTo: 'sip:+911140000009@carrier.test?User-to-User=6869%3Bencoding%3Dhex', timeoutMs: 10_000 }),
+    )
+    s.on('refer', ({ state, status }) => {
+      told.push(`${state} ${status}`)
+      if (state === 'completed' || state === 'failed') s.hangup()
+    })
+    return told
+  }
+
+  it.each([
+    ['uas-refer', ['accepted 202', 'progress 100', 'progress 180', 'completed 200']],
+    ['uas-refer-busy', ['accepted 202', 'failed 486']],
+    ['uas-refer-405', ['failed 405']],
+  ])('and asks it to call somebody else (%s)', async (scenario, expected) => {
+    await start()
+    let told: string[] = []
+    passed(await sipp(['-m', '1'], { scenario, started: (port) => (told = transfer(port)) }))
+    expect(told).toEqual(expected)
+    expect(ends.map((e) => e.by)).toEqual(['us'])
+  })
+
+  it('and asks it to call somebody else, which it does without a word', async () => {
+    await start()
+    let told: string[] = []
+    passed(await sipp(['-m', '1'], { scenario: 'uas-refer-bye', started: (port) => (told = transfer(port)) }))
+    expect(told).toEqual(['accepted 202'])
+    expect(ends.map((e) => e.by)).toEqual(['peer'])
+  })
 })

@@ -432,8 +432,9 @@ describe('OPTIONS ping', () => {
     odd.request(`${US}:5060`, 'OPTIONS', `sip:${US}`, [...head, 'CSeq: 1 OPTIONS'])
     odd.request(`${US}:5060`, 'REFER', `sip:${US}`, [...head, 'CSeq: 2 REFER'])
     odd.request(`${US}:5060`, 'MESSAGE', `sip:${US}`, [...head, 'CSeq: 3 MESSAGE'])
+    odd.request(`${US}:5060`, 'NOTIFY', `sip:${US}`, [...head, 'CSeq: 4 NOTIFY', 'Event: message-summary'])
     await run(20)
-    expect(odd.responses.map((r) => r.status)).toEqual([200, 405, 405])
+    expect(odd.responses.map((r) => r.status)).toEqual([200, 405, 405, 481])
     expect(odd.responses[1].headers.all('Allow').join()).toContain('INVITE')
   })
 })
@@ -486,5 +487,79 @@ describe('in a live call', () => {
     await run(50)
     expect(brief()).toEqual(['ended us 0'])
     expect(net.last('200 BYE')).not.toBe('')
+  })
+})
+
+describe('a refer', () => {
+  const talking = async (more: Partial<TrunkSettings> = {}): Promise<string> => {
+    gateway.setTrunks([trunk(more)])
+    call(carrier)
+    await run(20)
+    const { legId } = incoming()
+    gateway.answer(legId, ours)
+    await run(20)
+    events.length = 0
+    return legId
+  }
+
+  it('names the number as the trunk writes it, and carries headers and user data for the new call', async () => {
+    const legId = await talking({ domain: 'sip.carrier.test', numberFormat: 'digits' })
+    gateway.refer(legId, {
+      to: '+911140000009',
+      headers: { 'X-Ticket': 'a b&c=d', Replaces: 'evil', v: 'evil', 'X-Bad': 'x\r\nEvil: 1' },
+      userData: '{"a":1}',
+      timeoutMs: 20_000,
+    })
+    await run(20)
+    const text = net.last('REFER', US)
+    expect(text).toContain(
+      'Refer-To: <sip:911140000009@sip.carrier.test?X-Ticket=a%20b%26c%3Dd&User-to-User=7b2261223a317d%3Bencoding%3Dhex>',
+    )
+    expect(text).toContain('User-to-User: 7b2261223a317d;encoding=hex')
+    expect(text).toContain(`Referred-By: <sip:+918000000100@${US}:5060>`)
+    expect(text).not.toMatch(/evil/i)
+    // Our own user agent refuses REFER, as any phone may.
+    expect(events).toEqual([{ on: 'refer', legId, state: 'failed', sipStatus: 405, text: 'Method Not Allowed' }])
+    expect(gateway.counts.legs).toBe(1)
+  })
+
+  it('that takes over a leg names its dialog as the target knows it', async () => {
+    const legId = await talking()
+    carrier.onInvite((s) => s.accept(theirs))
+    gateway.dial('c.2', { trunkId: 't1', to: '+911140000009', from: '+918000000100', media: ours, ringTimeoutMs: 9000 })
+    await run(20)
+    gateway.refer(legId, { to: '+911140000009', replaces: 'c.2', timeoutMs: 10_000 })
+    await run(20)
+    const ok = net.last('200 INVITE', CARRIER)
+    const tag = (header: string): string => new RegExp(`^${header}: .*tag=(\\S+)`, 'm').exec(ok)?.[1] ?? '?'
+    const callId = /^Call-ID: (\S+)/m.exec(ok)?.[1]
+    expect(net.last('REFER', US)).toContain(
+      `Refer-To: <sip:${CARRIER}:5060?Replaces=${callId}%3Bto-tag%3D${tag('To')}%3Bfrom-tag%3D${tag('From')}>`,
+    )
+  })
+
+  it('fails by an event where there is no such leg, none to take over, and no target', async () => {
+    const legId = await talking()
+    gateway.refer('none.1', { to: '+911140000009', timeoutMs: 10_000 })
+    gateway.refer(legId, { to: '+911140000009', replaces: 'none.2', timeoutMs: 10_000 })
+    gateway.refer(legId, { to: 'what is this', timeoutMs: 10_000 })
+    expect(events).toEqual([])
+    await settle()
+    expect(events.map((e) => e.on === 'refer' && `${e.state} ${e.sipStatus}`)).toEqual([
+      'failed 481',
+      'failed 481',
+      'failed 484',
+    ])
+  })
+
+  it('sends user data on an INVITE too, and the plan’s own header first', async () => {
+    const plan = { trunkId: 't1', to: '+919876543210', from: '+918000000100', media: ours, ringTimeoutMs: 30_000 }
+    gateway.dial('a.1', { ...plan, userData: 'hi' })
+    await run(20)
+    expect(net.last('INVITE', US)).toContain('User-to-User: 6869;encoding=hex')
+    gateway.dial('b.1', { ...plan, userData: 'hi', headers: { 'user-to-user': 'ffff;encoding=hex' } })
+    await run(20)
+    expect(net.last('INVITE', US)).toContain('ffff;encoding=hex')
+    expect(net.last('INVITE', US)).not.toContain('6869')
   })
 })

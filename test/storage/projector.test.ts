@@ -82,6 +82,24 @@ describe.each(databases)('call records on $name', { timeout: 60_000 }, ({ home: 
     expect(await storage.recordings.listUnfinished()).toEqual([])
   })
 
+  it('know a recording that is paused for one that is being made', async () => {
+    const call = new CallScript(newId(), 'a')
+    const recordingId = `r-${call.callId}`
+    await storage.journal.append(call.created(storage.logIds.next(), 'n1'))
+    await storage.journal.append(call.next({ type: 'recordingStarted', recordingId }))
+    await storage.journal.append(call.next({ type: 'recordingPaused', recordingId }))
+    await storage.projector.caughtUp()
+    await storage.journal.append(call.next({ type: 'recordingResumed', recordingId }))
+    await storage.journal.append(call.next({ type: 'noted', data: { intent: 'sales' } }))
+    await storage.projector.caughtUp()
+    expect(await storage.recordings.listOfCall(A, call.callId)).toMatchObject([{ status: 'capturing' }])
+    expect(await storage.calls.get(A, call.callId)).toMatchObject({ notes: { intent: 'sales' } })
+    await storage.journal.append(call.next({ type: 'recordingFinished', recordingId, durationMs: 1000, bytes: 9 }))
+    await storage.journal.append(call.ended())
+    await storage.projector.caughtUp()
+    expect(await storage.recordings.listOfCall(A, call.callId)).toMatchObject([{ status: 'ready' }])
+  })
+
   it('are not held up by one call that the database refuses', async () => {
     const good = new CallScript(newId(), 'a')
     const bad = new CallScript(newId(), 'a')

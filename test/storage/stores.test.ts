@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { AccountService } from '../../src/accounts/service.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import type { Storage } from '../../src/storage/index.ts'
@@ -87,6 +87,20 @@ describe.each(databases)('stores on $name', { timeout: 60_000 }, ({ home: newHom
     expect(await storage.bots.update(A, { ...first, name: 'C' })).toBe(true)
     expect((await storage.bots.list(A)).map((b) => [b.name, b.url])).toEqual([['C', settings.url]])
     expect(await storage.bots.listAll()).toHaveLength(2)
+  })
+
+  it('seal the stand-ins of bots, and fill in what rows of an older version lack', async () => {
+    const seal = vi.spyOn(storage.vault, 'seal')
+    const input = { name: 'S', url: 'wss://bot.example/', fallbackUrls: ['wss://standby.example/?token=1'] }
+    const bot = await storage.bots.insert(A, { ...botSettingsFrom(input), id: 'b3', accountId: 'a', createdAtMs: 1000 })
+    expect(seal).toHaveBeenCalledWith(expect.objectContaining({ fallbackUrls: input.fallbackUrls }), 'bots/b3')
+    seal.mockRestore()
+    expect(await storage.bots.get(A, 'b3')).toEqual(bot)
+    const { name, url, headers, id, accountId, createdAtMs, publicNo } = bot
+    const older = { name, url, headers, id, accountId, createdAtMs, publicNo, dialect: 'native', frameMs: 40 }
+    await storage.bots.update(A, older as unknown as typeof bot)
+    expect(await storage.bots.get(A, 'b3')).toEqual({ ...bot, frameMs: 40, fallbackUrls: [] })
+    expect(await storage.bots.remove(A, 'b3')).toBe(true)
   })
 
   it('keep numbers once per account, on trunks and with bots of their own account', async () => {

@@ -7,6 +7,8 @@ import { ByAccount, ByIdInAccount, Id, Time, timeView } from './accounts.ts'
 
 const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 
+const FREE = { type: 'object', additionalProperties: true } as const
+
 const CallView = Type.Object({
   id: Type.String(),
   logId: Type.Integer({ description: 'What vendor routes call logid.' }),
@@ -35,6 +37,11 @@ const CallView = Type.Object({
     }),
   ),
   transferTarget: Nullable(Type.String()),
+  transferContext: Nullable(
+    Type.Unsafe<Record<string, unknown>>({ ...FREE, description: "The bot's, for its last transfer." }),
+  ),
+  notes: Nullable(Type.Unsafe<Record<string, unknown>>({ ...FREE, description: 'What the bot noted about the call.' })),
+  recordingStatus: Nullable(Type.Union([Type.Literal('capturing'), Type.Literal('ready'), Type.Literal('failed')])),
   recordingUrl: Nullable(Type.String({ description: 'A signed link, made for this reply.' })),
 })
 
@@ -59,6 +66,9 @@ export function callView(call: CallRecord, recordingUrl: string | undefined): Ty
     durationS: durationSeconds(call),
     outcome: call.outcome ?? null,
     transferTarget: call.transferTarget ?? null,
+    transferContext: call.transferContext ?? null,
+    notes: call.notes ?? null,
+    recordingStatus: call.recordingStatus ?? null,
     recordingUrl: recordingUrl ?? null,
   }
 }

@@ -1,27 +1,19 @@
-import { parse } from 'node:querystring'
-import formbody from '@fastify/formbody'
 import multipart from '@fastify/multipart'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { DomainError } from '../../lib/errors.ts'
+import { addFormParser, NUL_IN_BODY } from '../body.ts'
 
 // Plain fields only: no route takes a file. (RELIABILITY B6)
 const LIMITS = { files: 0, fields: 40, parts: 40, fieldSize: 64 * 1024, fieldNameSize: 100, headerPairs: 20 }
 
 /** Urlencoded and multipart bodies as flat objects, beside the JSON that every facade takes. */
 export async function addFormBodies(app: FastifyInstance): Promise<void> {
-  await app.register(formbody, {
-    parser: (text) => {
-      if (text.includes('%00')) throw new DomainError('INVALID', NUL)
-      return parse(text, undefined, undefined, { maxKeys: LIMITS.fields })
-    },
-  })
+  await addFormParser(app, LIMITS.fields)
   await app.register(multipart, { limits: LIMITS })
   app.addHook('preValidation', async (request) => {
     if (request.isMultipart()) request.body = await fieldsOf(request)
   })
 }
-
-const NUL = 'The body holds a NUL character.'
 
 async function fieldsOf(request: FastifyRequest): Promise<Record<string, unknown>> {
   const fields = new Map<string, unknown>()
@@ -30,7 +22,7 @@ async function fieldsOf(request: FastifyRequest): Promise<Record<string, unknown
       if (part.type === 'file') throw new DomainError('INVALID', 'No file is taken here.')
       if (part.valueTruncated)
         throw new DomainError('INVALID', `${part.fieldname} is too long`, { field: part.fieldname })
-      if (typeof part.value === 'string' && part.value.includes('\0')) throw new DomainError('INVALID', NUL)
+      if (typeof part.value === 'string' && part.value.includes('\0')) throw new DomainError('INVALID', NUL_IN_BODY)
       fields.set(part.fieldname, part.value)
     }
   } catch (err) {

@@ -1,6 +1,7 @@
 /** AI voice bot calls of IVR Solutions: https://api.ivrsolutions.in/docs/openapi, group "AI voice bots". */
 import { Type } from '@fastify/type-provider-typebox'
 import type { AccountContext } from '../../accounts/ports.ts'
+import { Dialect } from '../../bots/bot.ts'
 import { parseHeaders, type HeaderInput } from '../../egress/headers.ts'
 import { DomainError } from '../../lib/errors.ts'
 import type { PlacedCall } from '../../calls/outbound.ts'
@@ -35,6 +36,7 @@ export const DialByAiVoicebot = Type.Object({
   ),
   schedule_datetime: text(32, 'When to call, "YYYY-mm-dd H:i:s"; default: now.'),
   timezone: text(64, 'Zone of schedule_datetime, such as Asia/Kolkata.'),
+  dialect: Type.Optional(Dialect),
   sttlanguage_code: text(35, 'Speech-to-text language, such as en-IN.'),
   system_msg: text(16_384, "System prompt that defines the agent's behaviour."),
   text: text(16_384, 'Opening line that the bot speaks when the call connects.'),
@@ -79,6 +81,7 @@ export function dialFrom(input: DialByAiVoicebot, core: Pick<Core, 'numbers'>, b
       id: botId,
       url: input.wss_url,
       headers: input.wss_header === undefined ? undefined : parseHeaders(input.wss_header),
+      dialect: input.dialect,
       systemMsg: input.system_msg,
       language: input.sttlanguage_code,
       text: input.text,

@@ -1,237 +1,222 @@
 /**
- * The native protocol's messages from the bot, all but the bytes of audio: names and aliases to BotMessage, with every
- * field checked and bounded. Unknown fields are ignored; a wrong one makes a `mistake` that says what to write instead.
+ * The native protocol's messages from the bot, all but the bytes of audio: names and aliases to BotMessage. Their
+ * definitions (schema/from-bot.ts) check and bound every field; here stands what the fields mean.
  */
-import { ENCODINGS, type AudioFormat, type BotMessage, type Encoding } from '../dialect.ts'
+import type { Encoding, SampleRate } from '../dialect.ts'
+import { boundedData, checker, Wrong } from '../schema/check.ts'
+import * as is from '../schema/from-bot.ts'
+import { ENCODING_NAMES, MAX_NAME, type Definition, type Fields } from '../schema/parts.ts'
+import { inner, isObject, type Json, type Reading } from './json-reader.ts'
 
-type Json = Record<string, unknown>
-/** A reader returns the message without its common fields, or nothing for "ignore", or throws a Wrong. */
-type Read = (m: Json) => BotMessage | undefined
+type Single = Exclude<Reading, readonly unknown[]>
+/** Returns the message without its common fields, or nothing for "ignore". @throws Wrong */
+type Read = (m: Json) => Single
 
-class Wrong extends Error {
-  readonly code: 'bad_json' | 'bad_audio' | 'format_mismatch' | 'dtmf_failed' | 'transfer_failed'
-  constructor(code: Wrong['code'], message: string) {
-    super(message)
-    this.code = code
-  }
-}
+/** Below this an announced silence would be a pause for breath. */
+const LEAST_SILENCE_MS = 500
 
-const MAX_NAME = 256
-const MAX_DIGITS = 64
+// ── Audio: by hand, since it may come with a new envelope each time ────────────────────────────────────────────────
 
-const isObject = (v: unknown): v is Json => typeof v === 'object' && v !== null && !Array.isArray(v)
-const inner = (m: Json, name: string): Json => (isObject(m[name]) ? m[name] : {})
-
-/** A short text; numbers are taken too, since bots number their marks. */
-function word(value: unknown, what: string): string {
+/** A short text; numbers are taken too. */
+function optionalWord(value: unknown, what: string): string | undefined {
+  if (value == null) return undefined
   const text = typeof value === 'number' ? String(value) : value
   if (typeof text !== 'string' || text === '' || text.length > MAX_NAME)
     throw new Wrong('bad_json', `\`${what}\` must be a string of 1 to ${MAX_NAME} characters.`)
   return text
 }
-const optionalWord = (value: unknown, what: string): string | undefined =>
-  value == null ? undefined : word(value, what)
 
-/** A number in bounds: out of them it is moved to the nearest, absent it is `fallback`. */
-function clamped(value: unknown, min: number, max: number, fallback: number): number {
-  const n = typeof value === 'string' ? Number(value) : value
-  return typeof n === 'number' && Number.isFinite(n) ? Math.round(Math.min(max, Math.max(min, n))) : fallback
-}
-
-function sipStatus(value: unknown): number | undefined {
-  const n = clamped(value, 0, 999, 0)
-  return n >= 300 && n <= 699 ? n : undefined
-}
-
-function encodingOf(value: unknown, rate: unknown): Encoding {
-  const name = ENCODING_NAMES.get(String(value).toLowerCase())
-  if (name === undefined)
-    throw new Wrong('format_mismatch', `Encoding ${JSON.stringify(value)} is not known: use pcmu, pcma or pcm16.`)
-  if (rate != null && Number(rate) !== 8000)
-    throw new Wrong('format_mismatch', `Sample rate ${JSON.stringify(rate)} is not supported: use 8000.`)
+export function encodingOf(value: unknown): Encoding {
+  const name = typeof value === 'string' ? ENCODING_NAMES.get(value.toLowerCase()) : undefined
+  if (name === undefined) {
+    const given = typeof value === 'string' ? JSON.stringify(value.slice(0, 64)) : typeof value
+    throw new Wrong('format_mismatch', `Encoding ${given} is not known: use pcmu, pcma or pcm16.`)
+  }
   return name
 }
 
-// What bots call the same three things elsewhere.
-const ENCODING_NAMES = new Map<string, Encoding>([
-  ...ENCODINGS.map((e): [string, Encoding] => [e, e]),
-  ['g711_ulaw', 'pcmu'],
-  ['g711_alaw', 'pcma'],
-  ['ulaw', 'pcmu'],
-  ['mulaw', 'pcmu'],
-  ['alaw', 'pcma'],
-  ['audio/pcmu', 'pcmu'],
-  ['audio/pcma', 'pcma'],
-  ['audio/x-mulaw', 'pcmu'],
-  ['audio/x-alaw', 'pcma'],
-  ['audio/x-l16', 'pcm16'],
-])
+/** @returns the rate, undefined when none was given */
+function rateOf(value: unknown, encoding: Encoding): SampleRate | undefined {
+  if (value == null) return undefined
+  const rate = typeof value === 'string' || typeof value === 'number' ? Number(value) : NaN
+  if (encoding !== 'pcm16' && rate !== 8000)
+    throw new Wrong('format_mismatch', `${encoding} has 8000 samples a second only.`)
+  if (rate !== 8000 && rate !== 16000 && rate !== 24000)
+    throw new Wrong('format_mismatch', `Sample rate ${rate} is not supported: use 8000, 16000 or 24000.`)
+  return rate
+}
 
 const audio: Read = (m) => {
   const format = isObject(m.format) ? m.format : undefined
   const media = inner(m, 'media')
+  const data = inner(m, 'data')
   let encoding: Encoding | undefined
-  if (format) encoding = encodingOf(format.encoding ?? format.type, format.sample_rate ?? format.rate)
-  else if (typeof media.contentType === 'string')
-    encoding = encodingOf(media.contentType.split(';')[0], media.sampleRate)
-  return { kind: 'audio', bytes: EMPTY, itemId: optionalWord(m.item_id, 'item_id'), encoding }
+  let sampleRate: SampleRate | undefined
+  if (format) {
+    encoding = encodingOf(format.encoding ?? format.type)
+    sampleRate = rateOf(format.sample_rate ?? format.rate, encoding)
+  } else if (typeof media.contentType === 'string') {
+    encoding = encodingOf(media.contentType.split(';', 1)[0])
+    sampleRate = rateOf(media.sampleRate, encoding)
+  }
+  const payload = m.delta ?? media.payload ?? data.audioContent ?? data.payload ?? m.payload
+  return { kind: 'audio', payload, itemId: optionalWord(m.item_id, 'item_id'), encoding, sampleRate }
 }
-const EMPTY = new Uint8Array(0)
 
-const audioDone: Read = (m) => ({ kind: 'audioDone', itemId: optionalWord(m.item_id, 'item_id') })
-const clear: Read = (m) => ({ kind: 'clear', itemId: optionalWord(m.item_id, 'item_id') })
-// `response.cancel` names a response, `output_audio_buffer.clear` nothing: both mean all that is queued.
-const clearAll: Read = () => ({ kind: 'clear' })
+// ── Everything else ─────────────────────────────────────────────────────────────────────────────────────────────
 
-const digits: Read = (m) => {
-  const given = m.digits ?? m.digit ?? (isObject(m.dtmf) ? (m.dtmf.digits ?? m.dtmf.digit) : m.dtmf)
-  const text = typeof given === 'number' ? String(given) : given
-  if (typeof text !== 'string' || text.length > MAX_DIGITS || !/^[0-9A-Da-d*#w]+$/i.test(text))
-    throw new Wrong('dtmf_failed', `\`digits\` must be 1 to ${MAX_DIGITS} of 0-9 * # A-D, and w for a pause of 500 ms.`)
-  const method = m.method ?? 'auto'
-  if (method !== 'auto' && method !== 'rfc4733' && method !== 'info')
-    throw new Wrong('dtmf_failed', '`method` must be auto, rfc4733 or info.')
-  const durationMs = clamped(m.duration_ms, 40, 2000, 160)
-  return {
+/** A message's reader: `shape` brings other spellings into the form of the definition first. */
+function reader<D extends Definition>(
+  definition: D,
+  read: (fields: Fields<D>) => Single,
+  shape?: (m: Json) => Json,
+): Read {
+  // At start, not at the first message: that one comes in the middle of other calls.
+  const check = checker(definition)
+  return (m) => read(check(shape ? shape(m) : m))
+}
+
+/** One line for the record and for SIP's Reason header. */
+const line = (text: string | undefined, fallback: string): string =>
+  text
+    ?.replace(/[\x00-\x1f\x7f]+/g, ' ')
+    .toWellFormed()
+    .trim() || fallback
+const shortReason = (m: Json): Json =>
+  typeof m.reason === 'string' ? { ...m, reason: m.reason.slice(0, MAX_NAME) } : m
+
+const digits = reader(
+  is.dtmfSend,
+  (f) => ({
     kind: 'digits',
-    digits: text.toUpperCase().replaceAll('W', 'w'),
-    durationMs,
-    gapMs: clamped(m.gap_ms, 40, 2000, 80),
-    method,
-  }
-}
+    digits: f.digits.toUpperCase().replaceAll('W', 'w'),
+    durationMs: Math.round(f.duration_ms ?? 160),
+    gapMs: Math.round(f.gap_ms ?? 80),
+    method: f.method ?? 'auto',
+  }),
+  (m) => ({
+    ...m,
+    digits: m.digits ?? m.digit ?? (isObject(m.dtmf) ? (m.dtmf.digits ?? m.dtmf.digit) : m.dtmf),
+  }),
+)
 
-const transfer: Read = (m) => {
-  const target = m.target
-  if (typeof target !== 'string' || target === '' || target.length > MAX_NAME || /[\x00-\x20<>"]/.test(target.trim()))
-    throw new Wrong('transfer_failed', '`target` must be a number ("+91…"), a sip: URI or "ext:…".')
-  const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(inner(m, 'headers')).slice(0, 8)) {
-    // SIP extension headers only, and nothing that could start another line (RELIABILITY S6).
-    if (!/^X-[A-Za-z0-9-]{1,60}$/i.test(name) || typeof value !== 'string' || !/^[\x20-\x7e]{0,256}$/.test(value))
-      throw new Wrong(
-        'transfer_failed',
-        `Header ${JSON.stringify(name.slice(0, 64))} is not allowed: names start with X-, values are plain ASCII.`,
-      )
-    headers[name] = value
-  }
+const transfer = reader(is.transfer, (f) => ({
+  kind: 'transfer',
+  target: f.target,
+  mode: f.mode ?? 'bridge',
+  callerId: f.caller_id,
+  timeoutMs: Math.round((f.timeout_s ?? 30) * 1000),
+  onFail: f.on_fail ?? 'resume',
+  headers: f.headers ?? {},
+  ...(f.context === undefined ? {} : { context: boundedData(f.context, 'transfer_failed', 'context') }),
+  afterPlayback: f.after_playback ?? false,
+}))
+
+const update = reader(is.update, (f) => {
+  const side = (given: NonNullable<typeof f.audio>['input']) =>
+    given && present({ encoding: given.encoding, sampleRate: given.sample_rate, frameMs: given.frame_ms })
+  const listening = present({
+    vad: f.vad,
+    bargeIn: f.barge_in_policy,
+    amd: f.amd,
+    silenceMs: f.silence_ms === undefined ? undefined : silenceMs(f.silence_ms),
+    quality: f.quality,
+  })
   return {
-    kind: 'transfer',
-    target: target.trim(),
-    callerId: optionalWord(m.caller_id, 'caller_id'),
-    timeoutMs: clamped(m.timeout_s, 5, 120, 30) * 1000,
-    onFail: m.on_fail === 'hangup' ? 'hangup' : 'resume',
-    headers,
-    afterPlayback: m.after_playback === true,
+    kind: 'update',
+    input: side(f.audio?.input),
+    output: side(f.audio?.output),
+    transport: f.transport ?? f.audio?.transport,
+    ...(Object.keys(listening).length > 0 ? { listening } : {}),
   }
-}
-
-const hangup: Read = (m) => ({
-  kind: 'hangup',
-  reason: typeof m.reason === 'string' ? m.reason.slice(0, MAX_NAME) : 'bot_hangup',
-  sipStatus: sipStatus(m.sip_status),
-  q850: m.q850 == null ? undefined : clamped(m.q850, 1, 127, 16),
-  afterPlayback: m.after_playback === true,
 })
+/** Without what is undefined: it must not take the place of what is set. */
+const present = <T extends object>(fields: T): Partial<T> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>
+const silenceMs = (ms: number): number => (ms <= 0 ? 0 : Math.max(LEAST_SILENCE_MS, Math.round(ms)))
 
-const reject: Read = (m) => ({
-  kind: 'reject',
-  sipStatus: Math.max(400, sipStatus(m.sip_status) ?? 486),
-  reason: typeof m.reason === 'string' ? m.reason.slice(0, MAX_NAME) : 'bot_rejected',
-})
+const audioDone = reader(is.audioDone, (f) => ({ kind: 'audioDone', itemId: f.item_id }))
+const mark = reader(
+  is.mark,
+  (f) => ({ kind: 'mark', name: f.mark.name }),
+  (m) => ({ mark: { name: inner(m, 'mark').name ?? m.name } }),
+)
+const hangup = reader(
+  is.hangup,
+  (f) => ({
+    kind: 'hangup',
+    reason: line(f.reason, 'bot_hangup'),
+    sipStatus: f.sip_status,
+    q850: f.q850,
+    afterPlayback: f.after_playback ?? false,
+  }),
+  shortReason,
+)
+const reject = reader(
+  is.reject,
+  (f) => ({ kind: 'reject', sipStatus: f.sip_status ?? 486, reason: line(f.reason, 'bot_rejected') }),
+  shortReason,
+)
+const note = reader(is.note, (f) => ({ kind: 'note', data: boundedData(f.data, 'bad_json', 'data') }))
+const ignored: Read = () => undefined
 
-function formatOf(side: unknown): Partial<AudioFormat> | undefined {
-  if (!isObject(side)) return undefined
-  const format: Partial<AudioFormat> = {}
-  if (side.encoding !== undefined) format.encoding = encodingOf(side.encoding, side.sample_rate)
-  else if (side.sample_rate !== undefined) encodingOf('pcmu', side.sample_rate)
-  if (side.frame_ms !== undefined) {
-    const ms = Number(side.frame_ms)
-    if (!Number.isInteger(ms) || ms < 20 || ms > 200 || ms % 20 !== 0)
-      throw new Wrong('format_mismatch', '`frame_ms` must be 20 to 200 in steps of 20.')
-    format.frameMs = ms
-  }
-  return format
-}
-
-const update: Read = (m) => {
-  const audioPart = inner(m, 'audio')
-  const transport = m.transport ?? audioPart.transport
-  if (transport !== undefined && transport !== 'json' && transport !== 'binary')
-    throw new Wrong('format_mismatch', '`transport` must be json or binary.')
-  return { kind: 'update', input: formatOf(audioPart.input), output: formatOf(audioPart.output), transport }
-}
-
-const READERS = new Map<string, Read>([
-  ['response.audio.delta', audio],
-  ['response.output_audio.delta', audio],
-  ['media', audio],
-  ['playAudio', audio],
-  ['response.audio.done', audioDone],
-  ['response.output_audio.done', audioDone],
-  ['mark', (m) => ({ kind: 'mark', name: word(inner(m, 'mark').name ?? m.name, 'mark.name') })],
-  ['clear', clear],
-  ['response.cancel', clearAll],
-  ['output_audio_buffer.clear', clearAll],
-  ['clearAudio', clearAll],
-  ['killAudio', clearAll],
-  ['dtmf.send', digits],
-  ['dtmf', digits],
-  ['sendDTMF', digits],
-  ['session.transfer', transfer],
-  ['session.hangup', hangup],
-  ['call.answer', () => ({ kind: 'answer' })],
-  ['call.reject', reject],
-  ['session.update', update],
-  ['ping', () => ({ kind: 'ping' })],
-  ['pong', () => undefined],
-  ['ack', () => undefined],
-  // What a relay of an OpenAI realtime socket lets through besides the audio.
-  ['session.created', () => undefined],
-  ['session.updated', () => undefined],
-  ['rate_limits.updated', () => undefined],
-  ['error', () => undefined],
-])
-const PASSED_THROUGH =
-  /^(response|conversation|input_audio_buffer|output_audio_buffer|transcription_session|mcp_list_tools)\./
+const READERS = new Map<string, Read>()
+const ROWS: [Definition, Read][] = [
+  [is.audioDelta, audio],
+  [is.media, audio],
+  [is.playAudio, audio],
+  [is.audioDone, audioDone],
+  [is.mark, mark],
+  [is.clear, reader(is.clear, (f) => ({ kind: 'clear', itemId: f.item_id }))],
+  [is.clearAll, () => ({ kind: 'clear' })],
+  [is.bargeIn, () => ({ kind: 'bargeIn' })],
+  [is.pause, () => ({ kind: 'pause', paused: true })],
+  [is.unpause, () => ({ kind: 'pause', paused: false })],
+  [is.dtmfSend, digits],
+  [is.dtmf, digits],
+  [is.sendDtmf, digits],
+  [is.answer, () => ({ kind: 'answer' })],
+  [is.reject, reject],
+  [is.hangup, hangup],
+  [is.transfer, transfer],
+  [is.hold, () => ({ kind: 'hold', held: true })],
+  [is.unhold, () => ({ kind: 'hold', held: false })],
+  [is.recordingStart, () => ({ kind: 'recording', action: 'start' })],
+  [is.recordingStop, () => ({ kind: 'recording', action: 'stop' })],
+  [is.recordingPause, () => ({ kind: 'recording', action: 'pause' })],
+  [is.recordingResume, () => ({ kind: 'recording', action: 'resume' })],
+  [is.note, note],
+  [is.update, update],
+  [is.replay, reader(is.replay, (f) => ({ kind: 'replay', ms: Math.round(f.ms ?? 10_000) }))],
+  [is.ping, () => ({ kind: 'ping' })],
+  [is.pong, ignored],
+]
+for (const [definition, read] of ROWS) for (const name of definition.names) READERS.set(name, read)
 
 /** Either discriminator; `type` wins. */
 export const typeOf = (m: Json): unknown => (typeof m.type === 'string' ? m.type : m.event)
 
-/** `undefined`: known and to be ignored. For audio, `bytes` is still empty. Never throws. */
-export function readControl(m: Json, ids: { callId: string; streamId: string }): BotMessage | undefined {
-  const ref = typeof m.event_id === 'string' ? m.event_id.slice(0, MAX_NAME) : undefined
+/** `undefined`: known and to be ignored. Never throws. */
+export function readNative(m: Json, ids: { callId: string; streamId: string }): Single {
+  const ref = refOf(m.event_id)
   const type = typeOf(m)
-  if (typeof type !== 'string')
-    return {
-      kind: 'mistake',
-      code: 'unknown_type',
-      message: 'The message has neither `type` nor `event`.',
-      ref,
-      bad: true,
-    }
+  if (typeof type !== 'string') return mistake('unknown_type', 'The message has neither `type` nor `event`.', ref)
   const read = READERS.get(type)
   if (!read) {
-    if (PASSED_THROUGH.test(type)) return undefined
-    return {
-      kind: 'mistake',
-      code: 'unknown_type',
-      message: `Message type ${JSON.stringify(type.slice(0, 64))} is not known; it was ignored.`,
+    if (type.length <= MAX_NAME && is.PASSED_THROUGH.test(type)) return undefined
+    return mistake(
+      'unknown_type',
+      `Message type ${JSON.stringify(type.slice(0, 64))} is not known; it was ignored.`,
       ref,
-      bad: true,
-    }
+    )
   }
   // Not required of a bot; given and wrong, it is meant for another call.
   const wrongCall = typeof m.call_id === 'string' && m.call_id !== ids.callId
   const wrongStream = typeof m.stream_id === 'string' && m.stream_id !== ids.streamId
-  if (wrongCall || wrongStream)
-    return {
-      kind: 'mistake',
-      code: 'not_allowed',
-      message: `\`${wrongCall ? 'call_id' : 'stream_id'}\` is not that of this call; the message was ignored.`,
-      ref,
-      bad: true,
-    }
+  if (wrongCall || wrongStream) {
+    const which = wrongCall ? 'call_id' : 'stream_id'
+    return mistake('not_allowed', `\`${which}\` is not that of this call; the message was ignored.`, ref)
+  }
   try {
     const message = read(m)
     if (!message) return undefined
@@ -240,6 +225,19 @@ export function readControl(m: Json, ids: { callId: string; streamId: string }):
     return message
   } catch (err) {
     if (!(err instanceof Wrong)) throw err
-    return { kind: 'mistake', code: err.code, message: err.message, ref, bad: true }
+    return mistake(err.code, err.message, ref)
   }
 }
+
+function refOf(eventId: unknown): string | undefined {
+  if (typeof eventId === 'number') return String(eventId)
+  return typeof eventId === 'string' ? eventId.slice(0, MAX_NAME) : undefined
+}
+
+const mistake = (code: Wrong['code'], message: string, ref: string | undefined): Single => ({
+  kind: 'mistake',
+  code,
+  message,
+  ref,
+  bad: true,
+})

@@ -30,7 +30,7 @@ export interface SessionCore {
 }
 
 /** What we take inside and outside dialogs. */
-export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE'
+export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY'
 export const ACCEPT = 'application/sdp, application/dtmf-relay, application/dtmf'
 /** Option tags that may stand in Require towards us as UAS. */
 export const REQUIRABLE = new Set(['timer'])

@@ -1,7 +1,7 @@
 /**
  * What both kinds of INVITE session share once there is a dialog: events, BYE, INFO, the peer's re-INVITE and UPDATE,
- * session timers (RFC 3261 §12-15, RFC 3311, RFC 4028). Our own re-INVITEs are in reinvite.ts; the two ways to get a
- * dialog in outgoing-session.ts and incoming-session.ts.
+ * session timers (RFC 3261 §12-15, RFC 3311, RFC 4028). Our own re-INVITEs are in reinvite.ts, REFER in refer.ts; the
+ * two ways to get a dialog in outgoing-session.ts and incoming-session.ts.
  */
 import { Emitter } from '../../lib/emitter.ts'
 import { hexToken } from '../../lib/ids.ts'
@@ -26,9 +26,11 @@ import type { Dialog } from './dialog.ts'
 import { DialogClient } from './dialog-client.ts'
 import { dtmfRelayBody, parseInfoDigit } from './dtmf-info.ts'
 import { OfferAnswer, type Exchange } from './offer-answer.ts'
+import { Refers, type ReferOrder } from './refer.ts'
 import { Reinviter } from './reinvite.ts'
 import { SessionTimer } from './session-timer.ts'
 import type {
+  DialogAtPeer,
   InviteSession,
   SessionCause,
   SessionEnd,
@@ -59,6 +61,7 @@ export abstract class Session implements InviteSession, Addressee {
   settings: SessionSettings
   readonly #emitter: Emitter<SessionEvents>
   readonly #reinviter: Reinviter
+  readonly #refers: Refers
   #state: SessionState
   #peerHolds = false
   #byeOpen = false
@@ -79,6 +82,12 @@ export abstract class Session implements InviteSession, Addressee {
     })
     this.acks = new AckWaits(core.clock)
     this.#reinviter = new Reinviter(this)
+    this.#refers = new Refers(this.client, {
+      clock: core.clock,
+      contact: () => core.contact(this.remote.protocol),
+      tell: (progress) => this.emit('refer', progress),
+      unknown: () => this.#unknown(),
+    })
   }
 
   get state(): SessionState {
@@ -157,8 +166,7 @@ export abstract class Session implements InviteSession, Addressee {
           request.body = body
         },
         ({ response }) => {
-          if (response?.status === 481)
-            this.fail({ by: 'peer', sipStatus: 481, q850: 41, text: 'dialog unknown to the peer' })
+          if (response?.status === 481) this.#unknown()
           else if (!response || response.status >= 300)
             this.log.warn({ callId: this.callId, status: response?.status }, 'INFO digit not taken')
           done()
@@ -168,6 +176,17 @@ export abstract class Session implements InviteSession, Addressee {
     if (!taken) this.log.warn({ callId: this.callId }, 'too many requests wait, digit dropped')
   }
 
+  refer(order: ReferOrder): void {
+    if (this.dialog && this.#state === 'established') this.#refers.refer(this.dialog, order)
+    else this.emit('refer', { state: 'failed', status: 481, text: 'the leg is not established' })
+  }
+
+  get dialogAtPeer(): DialogAtPeer | undefined {
+    if (!this.dialog || this.#state !== 'established') return undefined
+    const { callId, localTag, remoteTag } = this.dialog.identity
+    return { uri: this.dialog.remoteTarget, callId, localTag, remoteTag }
+  }
+
   // ── The end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Ends the session for its owner; the wire may still have something to do. */
@@ -175,6 +194,7 @@ export abstract class Session implements InviteSession, Addressee {
     if (this.#state === 'ended') return
     this.timer.stop()
     this.#reinviter.stop()
+    this.#refers.stop()
     this.client.clear()
     this.#state = 'ended'
     this.#emitter.emit('ended', end)
@@ -185,6 +205,10 @@ export abstract class Session implements InviteSession, Addressee {
     if (this.#state === 'ended') return
     this.bye(end)
     this.end(end)
+  }
+
+  #unknown(): void {
+    this.fail({ by: 'peer', sipStatus: 481, q850: 41, text: 'dialog unknown to the peer' })
   }
 
   protected bye(cause: SessionCause): void {
@@ -242,6 +266,8 @@ export abstract class Session implements InviteSession, Addressee {
         return this.#onUpdate(request, tx, dialog)
       case 'INFO':
         return this.#onInfo(request, tx)
+      case 'NOTIFY':
+        return this.#refers.notify(request, (status, headers) => this.answer(request, tx, status, headers))
       case 'OPTIONS':
         return this.answer(request, tx, 200, [
           ['Accept', ACCEPT],

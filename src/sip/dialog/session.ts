@@ -7,6 +7,7 @@
  */
 import type { SipRequest } from '../message/message.ts'
 import type { MediaEndpoint, MediaPreferences, NegotiatedMedia } from '../sdp/negotiate.ts'
+import type { ReferOrder, ReferProgress } from './refer.ts'
 
 export type SessionState = 'calling' | 'incoming' | 'early' | 'answered' | 'established' | 'ended'
 
@@ -35,6 +36,8 @@ export type SessionEvents = {
   /** The peer put us on hold by re-INVITE or UPDATE, and took us back. */
   held: undefined
   resumed: undefined
+  /** How our REFER goes. */
+  refer: ReferProgress
   /** Exactly once, nothing follows. */
   ended: SessionEnd
 }
@@ -87,6 +90,15 @@ export interface InviteOptions extends SessionSettings {
   maxForwards?: number
 }
 
+/** An established dialog as a third party names it (RFC 3891). */
+export interface DialogAtPeer {
+  /** The peer's Contact. */
+  uri: string
+  callId: string
+  localTag: string
+  remoteTag: string
+}
+
 export interface InviteSession {
   /** Unique in the process. */
   readonly id: string
@@ -101,6 +113,8 @@ export interface InviteSession {
   readonly remoteSdp: string | undefined
   /** Address that the session's messages came from or go to. */
   readonly remote: { protocol: 'udp' | 'tcp'; host: string; port: number }
+  /** Undefined unless established. */
+  readonly dialogAtPeer: DialogAtPeer | undefined
 
   on<K extends keyof SessionEvents>(event: K, listener: (value: SessionEvents[K]) => void): () => void
   /** Changes settings of an incoming session before it is answered (the trunk's, once it is known). */
@@ -123,4 +137,6 @@ export interface InviteSession {
   reinvite(media?: MediaEndpoint, withoutSdp?: boolean): void
   /** A digit by INFO application/dtmf-relay. */
   info(digit: string, durationMs: number): void
+  /** REFER, in an established session; `refer` events follow. One at a time. */
+  refer(order: ReferOrder): void
 }

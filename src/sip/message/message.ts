@@ -86,7 +86,7 @@ const COMPACT: Record<string, string> = {
 
 const IRREGULAR: Record<string, string> = {
   'call-id': 'Call-ID', cseq: 'CSeq', 'www-authenticate': 'WWW-Authenticate', 'mime-version': 'MIME-Version',
-  rseq: 'RSeq', rack: 'RAck', 'remote-party-id': 'Remote-Party-ID', 'min-se': 'Min-SE', 'p-asserted-identity': 'P-Asserted-Identity',
+  rseq: 'RSeq', rack: 'RAck', 'user-to-user': 'User-to-User', 'remote-party-id': 'Remote-Party-ID', 'min-se': 'Min-SE', 'p-asserted-identity': 'P-Asserted-Identity',
 } // prettier-ignore
 
 const known = new Map<string, string>()

@@ -452,9 +452,9 @@ describe('as callee', () => {
   it('answers 200 in dialog to OPTIONS and 405 with Allow to what it does not serve', () => {
     accepted()
     inDialog('OPTIONS', 2)
-    inDialog('REFER', 3)
-    inDialog('NOTIFY', 4)
-    expect(statuses().slice(-3)).toEqual([200, 405, 405])
+    inDialog('NOTIFY', 3)
+    inDialog('REFER', 4)
+    expect(statuses().slice(-3)).toEqual([200, 481, 405])
     expect(peer.responses.at(-1)?.headers.all('Allow').join()).toContain('UPDATE')
   })
 
