@@ -131,12 +131,12 @@ export class Link {
 
   /** The address as it stands in the plan, or the one that it leads to (asked-address.ts). */
   async #target(): Promise<{ url: string; target: EgressTarget }> {
-    const { plan, callId, clock, resolve } = this.#o
+    const { plan, callId, clock } = this.#o
     const url = fillTemplate(plan.urls[this.#standIn], { ...plan.start, call_id: callId })
-    const target = await resolve(url)
+    const target = await this.#o.resolve(url)
     if (!target.url.protocol.startsWith('http')) return { url, target }
     const asked = await askAddress(target, plan.connectTimeoutMs, clock)
-    return { url: asked, target: await resolve(asked) }
+    return { url: asked, target: await this.#o.resolve(asked) }
   }
 
   async #dial(): Promise<void> {

@@ -288,7 +288,7 @@ export class BotSession {
     this.#hearing.answered()
   }
 
-  digit(digit: string, durationMs: number, method: 'rfc4733' | 'info'): void {
+  digit(digit: string, durationMs: number, method: 'rfc4733' | 'info' | 'inband'): void {
     this.#tell({ kind: 'dtmf', digit, durationMs, method })
   }
 

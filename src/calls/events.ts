@@ -38,7 +38,7 @@ export type CallFact =
   | { type: 'botOpen'; legId: LegId; standIn?: number }
   /** For good, or until the next botOpen. */
   | { type: 'botLost'; legId: LegId; reason: string }
-  | { type: 'digit'; legId: LegId; method: 'rfc4733' | 'info' }
+  | { type: 'digit'; legId: LegId; method: 'rfc4733' | 'info' | 'inband' }
   /** `legId`: the leg that dials the target, or, with mode 'blind', the one whose far end is asked to. */
   | {
       type: 'transferring'

@@ -322,7 +322,7 @@ export type MediaEvent =
   /** No socket, and none to come. `clean`: the bot closed with 1000. */
   | { on: 'bot'; legId: LegId; state: 'lost'; clean: boolean; wasOpen: boolean; reason: string }
   | { on: 'botRequest'; legId: LegId; request: BotRequest }
-  | { on: 'digit'; legId: LegId; digit: string; durationMs: number; method: 'rfc4733' | 'info' }
+  | { on: 'digit'; legId: LegId; digit: string; durationMs: number; method: 'rfc4733' | 'info' | 'inband' }
   | { on: 'firstPacket'; legId: LegId }
   /** No RTP for as long as RemoteMedia allows. */
   | { on: 'rtpTimeout'; legId: LegId; afterFirst: boolean }

@@ -38,7 +38,7 @@ const TEMPLATES = {
         'pip install websockets, then python3 echo.py',
         'pip install -r requirements.txt, then python3 bot.py',
       ),
-      'requirements.txt': 'websockets>=10.4\n',
+      'requirements.txt': 'websockets>=15\n',
     }),
     run: 'pip install -r requirements.txt && python3 bot.py',
   },

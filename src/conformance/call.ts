@@ -233,12 +233,11 @@ export class TestCall {
     }
   }
 
-  /** What became of the bot while `act` ran and `ms` after it. */
+  /** What became of the bot within `ms` of `act`. It is connected when this begins. */
   async watch(ms: number, act: () => void = () => undefined): Promise<'well' | 'gone' | 'hungUp'> {
-    const before = this.losses.length
     act()
-    await this.until(() => this.losses.length > before || this.over !== undefined, ms)
-    if (this.losses.length > before) return 'gone'
-    return this.over ? 'hungUp' : 'well'
+    await this.until(() => !this.isConnected, ms)
+    if (this.over?.asked) return 'hungUp'
+    return this.isConnected ? 'well' : 'gone'
   }
 }

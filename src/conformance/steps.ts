@@ -110,8 +110,9 @@ const silence: Step = async ({ call, pace }) => {
 
 const resumes: Step = async ({ call, pace, now }) => {
   const droppedAtMs = now()
+  const sockets = call.opened.length
   call.drop()
-  if (!(await call.until(() => call.opened.length > 1 || call.over !== undefined, pace.reconnectMs)) || call.over)
+  if (!(await call.until(() => call.opened.length > sockets || call.over !== undefined, pace.reconnectMs)) || call.over)
     return ['fail', `the socket was lost, and no other opened: ${lastLoss(call)}`]
   const tookMs = now() - droppedAtMs
   const how = await call.watch(pace.settleMs)

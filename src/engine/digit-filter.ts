@@ -7,7 +7,7 @@
  *   info            5       5            INFO comes at the start or at the end of it
  *   told      5          5
  */
-export type DigitMethod = 'rfc4733' | 'info'
+export type DigitMethod = 'rfc4733' | 'info' | 'inband'
 
 const SLACK_MS = 500
 const MAX_OPEN = 16

@@ -7,6 +7,7 @@
  *              └◀─────── frameInto() ───── own BridgeFeed │ bot's voice │ prompt │ nothing: silence
  */
 import type { FrameSink, FrameSource, Law } from '../audio/flow.ts'
+import { InbandDtmf } from '../audio/inband-dtmf.ts'
 import { BotSession } from '../bot/session.ts'
 import type { BotPlan, RecordPlan, RecordingStatus, RemoteMedia, Stop, TransferStatus } from '../calls/ports.ts'
 import { callIdOf, type LegId } from '../calls/ids.ts'
@@ -27,6 +28,8 @@ import type { BotSummary, Event } from './protocol.ts'
 // A digit that is relayed over a bridge: its full length is not known when it starts.
 const RELAYED_DIGIT_MS = 160
 const RELAYED_GAP_MS = 60
+// A press in the audio is told when it is sure; how long it will last is not known then.
+const INBAND_DIGIT_MS = 40
 
 export interface LegHouse {
   clock: Clock
@@ -48,6 +51,8 @@ export class LegSession implements FrameSink, FrameSource {
   readonly #leg: Leg
   readonly #digits = new DigitFilter()
   #remote: RemoteMedia | undefined
+  /** Only for a peer that sends its digits no other way. */
+  #inband: InbandDtmf | undefined
   #bot: BotSession | undefined
   #botSeq = 0
   #firstBotAudioMs: number | undefined
@@ -84,6 +89,9 @@ export class LegSession implements FrameSink, FrameSource {
 
   frame(frame: Uint8Array, law: Law, lostMs: number): void {
     try {
+      const digit = this.#inband?.frame(frame, law)
+      // Over a bridge the tones themselves go on.
+      if (digit !== undefined && !this.#toPeer) this.#heard(digit, INBAND_DIGIT_MS, 'inband')
       if (this.#toPeer) this.#toPeer.frame(frame, law)
       else if (this.#bot?.listening === true) this.#bot.sink.frame(frame, law, lostMs)
     } catch (err) {
@@ -110,6 +118,8 @@ export class LegSession implements FrameSink, FrameSource {
 
   connect(remote: RemoteMedia): void {
     this.#remote = remote
+    if (remote.dtmfPayloadType !== undefined || remote.dtmfMode === 'info') this.#inband = undefined
+    else this.#inband ??= new InbandDtmf()
     this.#leg.connect(remote)
   }
 
@@ -141,12 +151,12 @@ export class LegSession implements FrameSink, FrameSource {
 
   /** `played` follows, once. */
   play(name: string): void {
-    const { emit, promptsDir } = this.#house
+    const house = this.#house
     const played = (ok: boolean, reason?: string): void => {
       this.#prompt = undefined
-      emit({ on: 'played', legId: this.id, ok, reason })
+      house.emit({ on: 'played', legId: this.id, ok, reason })
     }
-    readPrompt(promptsDir, name).then(
+    readPrompt(house.promptsDir, name).then(
       (codes) => {
         if (this.#closed) return
         this.#prompt = new Prompt(codes, () => played(true))

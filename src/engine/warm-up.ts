@@ -41,7 +41,11 @@ export function warmUp(): void {
     const dialect = new NativeDialect({ wire, callId: 'warm-up', streamId: 'warm-up', plan: planOf(audio), audio })
     const playback = new Playback({ format, bufferMs: 1000, gate: 'open', listener })
     const feed = new BridgeFeed()
-    const port = { bufferedBytes: () => 0, stuck: nothing, sendAudio: (m: MediaFrame) => dialect.media(m, m.timestampMs) }
+    const port = {
+      bufferedBytes: () => 0,
+      stuck: nothing,
+      sendAudio: (m: MediaFrame) => dialect.media(m, m.timestampMs),
+    }
     const uplink = new Uplink(format, port, () => 0)
     for (let i = 0; i < FRAMES; i++) {
       const heard = dialect.decode(delta, false)

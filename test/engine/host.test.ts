@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { BotPlan, MediaEvent } from '../../src/calls/ports.ts'
+import { ENCODE } from '../../src/audio/g711.ts'
+import { dtmfTones } from '../../src/audio/tone.ts'
 import { EngineHost } from '../../src/engine/host.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
@@ -117,6 +119,25 @@ describe.each([
       )
     },
   )
+
+  it('tells keys that a peer without telephone-event presses as tones, and no key twice', async () => {
+    const { host, on } = await engineOf(workers)
+    const bot = await botOf()
+    const caller = await phone()
+    const { port } = await host.open('c1.1')
+    host.connect('c1.1', caller.remote({ dtmfPayloadType: undefined }))
+    host.callAnswered('c1.1')
+    host.attachBot('c1.1', planOf(bot.url))
+    await on('bot')
+    const talk = await bot.conversation()
+    caller.talk(
+      port,
+      Uint8Array.from(dtmfTones('4711#', 80, 80), (sample) => ENCODE.pcmu[sample & 0xffff]),
+    )
+    await talk.next('dtmf', 5)
+    expect(talk.of('dtmf').map((m) => (m.dtmf as Json).digit)).toEqual([...'4711#'])
+    expect(talk.of('dtmf')[0]).toMatchObject({ dtmf: { method: 'inband' } })
+  })
 
   it('stops within one packet of clear, and answers mark and clear with what went out', async () => {
     const { host, on } = await engineOf(workers)

@@ -14,6 +14,8 @@ export interface FakeBotOptions {
   onConnection?(talk: Conversation): void
   /** Answers each text message. */
   onMessage?(message: Json, talk: Conversation): void
+  /** False: WebSocket pings stay unanswered. */
+  autoPong?: boolean
   /** Refuses the handshake with this status. */
   refuse?: number
 }
@@ -119,6 +121,7 @@ export class FakeBot {
       host: '127.0.0.1',
       port: 0,
       perMessageDeflate: false,
+      autoPong: options.autoPong ?? true,
       handleProtocols: (offered) =>
         options.subprotocol !== undefined && offered.has(options.subprotocol) ? options.subprotocol : false,
       ...(options.refuse === undefined ? {} : { verifyClient: (_info, done) => done(false, options.refuse) }),
