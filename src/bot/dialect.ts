@@ -9,12 +9,12 @@ import type {
   AudioFormat,
   AudioPlan,
   BotPlan,
+  BotRequest,
   Encoding,
   Listening,
   RecordingStatus,
   SampleRate,
   Stop,
-  TransferMode,
   TransferStatus,
 } from '../calls/ports.ts'
 
@@ -53,17 +53,8 @@ export interface AudioMessage extends Common {
   sampleRate?: SampleRate
 }
 
-export interface TransferAsked extends Common {
-  kind: 'transfer'
-  target: string
-  mode: TransferMode
-  callerId?: string
-  timeoutMs: number
-  onFail: 'resume' | 'hangup'
-  headers: Record<string, string>
-  context?: Record<string, unknown>
-  afterPlayback: boolean
-}
+export type TransferAsked = { kind: 'transfer'; afterPlayback: boolean } & Common &
+  Omit<Extract<BotRequest, { ask: 'transfer' }>, 'ask' | 'ref'>
 
 export type BotMessage =
   | AudioMessage
