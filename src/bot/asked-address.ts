@@ -1,5 +1,5 @@
 /**
- * A bot's https address that is not the bot but knows where it is: asked once per call for the wss address (Exotel's
+ * A bot's https address that is not the bot but knows where it is: asked at each dial for the wss address (Exotel's
  * dynamic URL). The answer is `{"url": "wss://…"}` or the bare address.
  */
 import { get as getHttps, type RequestOptions } from 'node:https'

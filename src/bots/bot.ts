@@ -96,6 +96,10 @@ const optionalFields = {
   }),
   record: Type.Boolean(),
   maxCallMs: Type.Integer({ minimum: 1000, maximum: 86_400_000 }),
+  custom: Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 1024 }), {
+    maxProperties: 20,
+    description: 'Told to the bot as `start.custom`; customParameters, extra_headers … in other dialects.',
+  }),
   systemMsg: text('Prompt for the bot.'),
   language: Type.String({ maxLength: 35, examples: ['en-IN'] }),
   text: text('Opening text for the bot.'),
@@ -147,6 +151,7 @@ export type BotPatch = Static<typeof BotPatch>
 
 /** Also fills in what a bot that was stored by an older version does not have. */
 export const BOT_DEFAULTS = {
+  custom: {},
   headers: {},
   dialect: 'native',
   answerMode: 'auto',
@@ -186,6 +191,7 @@ export const botSettingsFrom = (input: BotInput): BotSettings => ({
   ...input,
   dialect: input.dialect ?? dialectOfUrl(input.url) ?? BOT_DEFAULTS.dialect,
   headers: { ...input.headers },
+  custom: { ...input.custom },
   fallbackUrls: [...(input.fallbackUrls ?? [])],
 })
 

@@ -45,6 +45,7 @@ export function botPlan(call: Call, bot: BotSettings): BotPlan {
       answer_mode: bot.answerMode,
       limits: { buffer_ms: bot.bufferMs, max_call_s: Math.round(bot.maxCallMs / 1000) },
       ...call.startFacts,
+      custom: { ...bot.custom, ...(call.startFacts.custom as object | undefined) },
     },
   }
 }

@@ -441,6 +441,8 @@ export interface BotSettings {
   fallbackPrompt?: string
   record: boolean
   maxCallMs: number
+  /** Given to the bot as `start.custom` (a foreign dialect's parameters); what the request says comes first. */
+  custom: Record<string, string>
   systemMsg?: string
   language?: string
   text?: string

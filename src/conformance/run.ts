@@ -84,7 +84,17 @@ class Run {
         this.#found(rule, why)
         continue
       }
-      this.#found(rule, await step({ call: this.#call!, seen: this.#seen, pace, voice, now: () => clock.now() }))
+      this.#found(
+        rule,
+        await step({
+          call: this.#call!,
+          dialect: target.dialect,
+          seen: this.#seen,
+          pace,
+          voice,
+          now: () => clock.now(),
+        }),
+      )
       mine(this.#call!)
     }
     this.#call!.close()

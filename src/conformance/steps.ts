@@ -2,6 +2,7 @@
  * The rules that take an action: each has a call with an open socket to act on, and says what it found. Short waits, all
  * of them bounded.
  */
+import type { DialectName } from '../calls/ports.ts'
 import type { TestCall } from './call.ts'
 import type { Observations } from './observations.ts'
 import { seconds, type Finding, type Rule } from './rules.ts'
@@ -13,6 +14,7 @@ const HUSH_MS = 2000
 
 export interface Stage {
   readonly call: TestCall
+  readonly dialect: DialectName
   readonly seen: Observations
   readonly pace: Pace
   /** The caller's voice, µ-law. */
@@ -92,7 +94,8 @@ const bargeIn: Step = async (stage) => {
 }
 
 /** New message types are how version 1 grows. */
-const unknown: Step = async ({ call, pace }) => {
+const unknown: Step = async ({ call, dialect, pace }) => {
+  if (dialect === 'openai-realtime') return ['info', 'a model answers it with an error, and may']
   const name = 'x_from_tomorrow'
   const message = { type: name, event: name, seq: 0, [name]: { list: [1, null], text: 'two' } }
   const how = await call.watch(pace.settleMs, () => call.write(JSON.stringify(message)))

@@ -1,5 +1,5 @@
 /** The bootstrap file of a simulated installation: one account, a trunk from this machine, one number with a bot. */
-import type { Dialect } from './report.ts'
+import type { Dialect, Rate } from './report.ts'
 
 /** The number that simulated callers dial. */
 export const DID = '+918044440000'
@@ -7,6 +7,8 @@ export const DID = '+918044440000'
 export interface Installation {
   botUrl: string
   dialect: Dialect
+  /** The bot's audio is pcm16 at this rate; absent: µ-law. */
+  rate?: Rate
   recording: boolean
   maxCalls: number
   /** The carrier's SIP port, for calls that go out. */
@@ -32,16 +34,15 @@ export const bootstrapFile = (o: Installation): Record<string, unknown> => ({
           maxCalls: o.maxCalls,
         },
       ],
-      bots: [
-        {
-          id: 'bot',
-          name: 'Simulated bot',
-          url: o.botUrl,
-          transport: o.dialect === 'native-binary' ? 'binary' : 'json',
-          record: o.recording,
-        },
-      ],
+      bots: [{ id: 'bot', name: 'Simulated bot', url: o.botUrl, ...audioOf(o), record: o.recording }],
       numbers: [{ number: DID, trunkId: 'carrier', action: 'bot', botId: 'bot', record: o.recording }],
     },
   ],
 })
+
+function audioOf({ dialect, rate }: Installation): Record<string, unknown> {
+  if (dialect === 'twilio') return { dialect }
+  const transport = dialect === 'native-binary' ? 'binary' : 'json'
+  if (rate === undefined) return { transport }
+  return { transport, input: 'pcm16', inputRate: rate, output: 'pcm16', outputRate: rate }
+}

@@ -16,13 +16,13 @@ export class BotServer {
   readonly errors: string[] = []
   #connections = 0
 
-  private constructor(server: WebSocketServer, accept: (socket: WebSocket) => BotConnection) {
+  private constructor(server: WebSocketServer, accept: (socket: WebSocket, peerPort: number) => BotConnection) {
     this.#server = server
     this.url = `ws://127.0.0.1:${(server.address() as { port: number }).port}/`
     server.on('error', (err) => this.#failed(err))
-    server.on('connection', (socket) => {
+    server.on('connection', (socket, request) => {
       this.#connections++
-      const bot = accept(socket)
+      const bot = accept(socket, request.socket.remotePort ?? 0)
       socket.on('message', (data: Buffer, isBinary) => {
         if (isBinary) bot.binary(data)
         else bot.text(data.toString('utf8'))
@@ -32,13 +32,17 @@ export class BotServer {
     })
   }
 
-  static async listen(accept: (socket: WebSocket) => BotConnection): Promise<BotServer> {
+  static async listen(accept: (socket: WebSocket, peerPort: number) => BotConnection): Promise<BotServer> {
     const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false, backlog: 1024 })
     await new Promise<void>((resolve, reject) => {
       server.once('listening', resolve)
       server.once('error', reject)
     })
     return new BotServer(server, accept)
+  }
+
+  get port(): number {
+    return (this.#server.address() as { port: number }).port
   }
 
   /** Connections accepted since the start. */

@@ -8,22 +8,17 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sleep, type Clock } from '../lib/clock.ts'
-import { bootstrapFile, DID } from './bootstrap.ts'
+import { bootstrapFile, DID, type Installation } from './bootstrap.ts'
 import { openFiles, processUsage, type OpenFiles, type ProcessUsage } from './process-usage.ts'
-import type { Dialect } from './report.ts'
 
-export interface BridgeOptions {
+export interface BridgeOptions extends Installation {
   clock: Clock
-  botUrl: string
-  dialect: Dialect
-  recording: boolean
   /** Media workers; default: the server's own. */
   workers?: number
   /** Ties the process to one core (with `taskset`). */
   core?: number
   /** How long RTP ports rest, ms. */
   quarantineMs?: number
-  maxCalls: number
 }
 
 const MAIN = join(import.meta.dirname, '../main.ts')
@@ -99,6 +94,16 @@ export class Bridge {
   /** The address to call. */
   get target(): string {
     return `sip:${DID}@127.0.0.1:${this.sipPort}`
+  }
+
+  /** Has the server call `number`, with a bot that is only this address. Rejects when it will not. */
+  async dial(number: string, botUrl: string, apiKey: string): Promise<void> {
+    const reply = await fetch(`http://127.0.0.1:${this.httpPort}/api/dial_by_aivoicebot`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ customer_no: number, wss_url: botUrl }),
+    })
+    if (!reply.ok) throw new Error(`dial: ${reply.status} ${(await reply.text()).slice(0, 200)}`)
   }
 
   usage(): ProcessUsage | undefined {

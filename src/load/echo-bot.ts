@@ -27,9 +27,12 @@ export const echoCounts = (): EchoCounts => ({
 })
 
 const PAYLOAD_KEY = '"payload":"'
+const STREAM_SID = /"streamSid":"([^"]+)"/
 
 /** @param probe left out: the bot only echoes */
 export function echoBot(socket: WebSocket, clock: Clock, counts: EchoCounts, probe?: Probe): BotConnection {
+  /** Twilio's, from its `start`; none: the native protocol. */
+  let streamSid: string | undefined
   const echoed = (): void => {
     counts.framesOut++
   }
@@ -44,11 +47,13 @@ export function echoBot(socket: WebSocket, clock: Clock, counts: EchoCounts, pro
       const payload = payloadOf(message)
       if (payload === undefined) {
         control(message, counts)
+        streamSid ??= STREAM_SID.exec(message)?.[1]
         return
       }
       counts.framesIn++
       probe?.heard(Buffer.from(payload, 'base64'), clock.now())
-      socket.send(`{"type":"response.audio.delta","delta":"${payload}"}`)
+      if (streamSid === undefined) socket.send(`{"type":"response.audio.delta","delta":"${payload}"}`)
+      else socket.send(`{"event":"media","streamSid":"${streamSid}","media":{"payload":"${payload}"}}`)
       echoed()
     },
     closed() {},
@@ -65,10 +70,14 @@ export function payloadOf(message: string): string | undefined {
 }
 
 function control(message: string, counts: EchoCounts): void {
-  if (message.includes('"type":"start"')) counts.starts++
-  else if (message.includes('"type":"stop"')) counts.stops++
-  else if (message.includes('"type":"error"')) {
+  if (is(message, 'start')) counts.starts++
+  else if (is(message, 'stop')) counts.stops++
+  else if (is(message, 'error')) {
     counts.errors++
     counts.lastError = message.slice(0, 300)
   }
 }
+
+/** Ours has both keys with the same word, Twilio's only `event`. */
+const is = (message: string, name: string): boolean =>
+  message.includes(`"type":"${name}"`) || message.includes(`"event":"${name}"`)

@@ -2,13 +2,17 @@
 import { parseArgs } from 'node:util'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../telemetry/log.ts'
-import type { Dialect } from './report.ts'
+import { DIALECTS, type Dialect, type Rate } from './report.ts'
 
 export interface LoadSettings {
-  mode: 'steady' | 'churn'
+  mode: 'steady' | 'churn' | 'budget'
   calls: number
   seconds: number
   dialect: Dialect
+  /** The bots' audio is pcm16 at this rate; absent: µ-law. */
+  rate?: Rate
+  /** Steady: so many of the bots stop reading in a second phase, which is set beside the first. */
+  slowBots: number
   recording: boolean
   workers?: number
   cps: number
@@ -34,7 +38,11 @@ export type Progress = (text: string) => void
 export const USAGE = `npm run load -- [options]
   --calls N        calls at once (100)
   --seconds N      how long to measure (20)
-  --dialect D      native-json or native-binary (native-binary)
+  --dialect D      native-json, native-binary or twilio (native-binary)
+  --rate R         pcm16 at 16000 or 24000 to and from the bots: what resampling costs (native only; no latencies)
+  --budget         each stretch of the latency budget instead: caller to bot, bot to caller, clear to silence,
+                   answer to the bot's first sound (10 calls, 5 s each)
+  --slow-bots N    N of the bots stop reading half-way: what that does to the other calls
   --recording      record every call
   --workers N      media workers of the bridge (its default)
   --cps N          calls placed each second (25)
@@ -43,6 +51,8 @@ export const USAGE = `npm run load -- [options]
   --floor          measure a bare relay too, and quote the ratio
   --pin            bridge on core 0, callers and bots on the others (needs taskset)
   --json           print one JSON object`
+
+const RATES = [16_000, 24_000] as const satisfies Rate[]
 
 export class UsageError extends Error {}
 
@@ -54,14 +64,27 @@ export function loadSettings(args: string[]): LoadSettings {
       throw new UsageError(`--${name} must be a whole number from ${min} to ${max}`)
     return n
   }
-  const dialect = values.dialect ?? 'native-binary'
-  if (dialect !== 'native-json' && dialect !== 'native-binary')
-    throw new UsageError('--dialect must be native-json or native-binary')
+  const { budget = false } = values
+  const mode = budget ? 'budget' : values.total === undefined ? 'steady' : 'churn'
+  if (budget && values.total !== undefined) throw new UsageError('--budget and --total do not go together')
+  const dialect = DIALECTS.find((name) => name === (values.dialect ?? 'native-binary'))
+  if (!dialect) throw new UsageError(`--dialect must be one of ${DIALECTS.join(', ')}`)
+  const rate = RATES.find((hz) => String(hz) === values.rate)
+  if (values.rate !== undefined && !rate) throw new UsageError('--rate must be 16000 or 24000')
+  if (rate && dialect === 'twilio') throw new UsageError('--rate is for the native dialects: twilio has µ-law only')
+  const calls = whole('calls', values.calls, budget ? 10 : 100, 1, 5000)
+  const slowBots = whole('slow-bots', values['slow-bots'], 0, 0, calls - 1)
+  const plain = rate === undefined && dialect !== 'twilio'
+  if ((budget || slowBots > 0) && !plain)
+    throw new UsageError('--budget and --slow-bots need a native dialect, without --rate')
+  if (slowBots > 0 && mode !== 'steady') throw new UsageError('--slow-bots is for neither --budget nor --total')
   return {
-    mode: values.total === undefined ? 'steady' : 'churn',
-    calls: whole('calls', values.calls, 100, 1, 5000),
-    seconds: whole('seconds', values.seconds, 20, 1, 3600),
+    mode,
+    calls,
+    seconds: whole('seconds', values.seconds, budget ? 5 : 20, 1, 3600),
     dialect,
+    rate,
+    slowBots,
     recording: values.recording ?? false,
     workers: values.workers === undefined ? undefined : whole('workers', values.workers, 1, 0, 64),
     cps: whole('cps', values.cps, 25, 1, 500),
@@ -82,6 +105,9 @@ function parse(args: string[]) {
         calls: { type: 'string' },
         seconds: { type: 'string' },
         dialect: { type: 'string' },
+        rate: { type: 'string' },
+        budget: { type: 'boolean' },
+        'slow-bots': { type: 'string' },
         recording: { type: 'boolean' },
         workers: { type: 'string' },
         cps: { type: 'string' },

@@ -51,6 +51,8 @@ export type Reaction =
 export interface CallTimes {
   /** First 18x. */
   ringingMs: number
+  /** 200 sent, on the answering side. */
+  acceptedMs: number
   /** 2xx (and its ACK, on the answering side). */
   answeredMs: number
   endedMs: number
@@ -59,20 +61,22 @@ export interface CallTimes {
 export class PhoneCall {
   readonly session: InviteSession
   readonly media: PhoneMedia
-  readonly times: CallTimes = { ringingMs: -1, answeredMs: -1, endedMs: -1 }
+  readonly times: CallTimes = { ringingMs: -1, acceptedMs: -1, answeredMs: -1, endedMs: -1 }
   /** Keys heard from the other side, by RFC 4733 and by INFO. */
   readonly digits: string[]
   /** Rejects when the call ends before. */
   readonly answered: Promise<void>
   readonly ended: Promise<SessionEnd>
+  /** The INVITE, monotonic ms: where `times` starts. */
+  readonly startedAtMs: number
   #end: SessionEnd | undefined
 
   constructor(session: InviteSession, media: PhoneMedia, digits: string[], clock: Clock) {
     this.session = session
     this.media = media
     this.digits = digits
-    const t0Ms = clock.now()
-    const sinceMs = (): number => clock.now() - t0Ms
+    this.startedAtMs = clock.now()
+    const sinceMs = (): number => clock.now() - this.startedAtMs
     session.on('progress', () => {
       if (this.times.ringingMs < 0) this.times.ringingMs = sinceMs()
     })
@@ -189,7 +193,10 @@ export class Phone {
     if (session.state === 'ended') return media.close()
     const call = new PhoneCall(session, media, digits, this.#o.clock)
     this.#onIncoming(call)
-    const answer = (): void => session.accept({ host: media.host, port: media.port })
+    const answer = (): void => {
+      call.times.acceptedMs = this.#o.clock.now() - call.startedAtMs
+      session.accept({ host: media.host, port: media.port })
+    }
     if (reaction.ringMs) this.#later(session, reaction.ringMs, answer)
     else answer()
   }

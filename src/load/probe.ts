@@ -39,6 +39,7 @@ export class Probe {
   readonly #frameNo: Uint32Array
   /** Bit 0: sent while measuring; 1: heard; 2: returned. */
   readonly #seen: Uint8Array
+  readonly #ignored: Uint8Array
   readonly #leastUp: Float64Array
   readonly #leastDown: Float64Array
 
@@ -48,6 +49,7 @@ export class Probe {
     this.#echoedAt = new Float64Array(calls * REMEMBERED)
     this.#frameNo = new Uint32Array(calls * REMEMBERED)
     this.#seen = new Uint8Array(calls * REMEMBERED)
+    this.#ignored = new Uint8Array(calls)
     this.#leastUp = new Float64Array(calls).fill(Infinity)
     this.#leastDown = new Float64Array(calls).fill(Infinity)
   }
@@ -60,6 +62,23 @@ export class Probe {
   /** Frames sent from now on do not count; those under way still do. */
   stopMeasuring(): void {
     this.#measuring = false
+  }
+
+  /** From here on this call's frames do not count. */
+  ignore(call: number): void {
+    this.#ignored[call] = 1
+  }
+
+  /** Forgets the figures, not what it has learned of each call. */
+  reset(): void {
+    for (const histogram of [this.up, this.down, this.upBeyond, this.downBeyond]) histogram.reset()
+    this.counts.sent = this.counts.heard = this.counts.returned = 0
+  }
+
+  /** Which call a frame is of; -1: it carries no tag. */
+  callOf(frame: Uint8Array): number {
+    const at = this.#find(frame)
+    return at < 0 ? -1 : Math.floor(at / REMEMBERED)
   }
 
   /** Writes the tag over the first bytes of `frame` and notes the time. */
@@ -77,8 +96,9 @@ export class Probe {
     const at = call * REMEMBERED + (frameNo % REMEMBERED)
     this.#sentAt[at] = nowMs
     this.#frameNo[at] = frameNo
-    this.#seen[at] = this.#measuring ? 1 : 0
-    if (this.#measuring) this.counts.sent++
+    const counted = this.#measuring && !this.#ignored[call]
+    this.#seen[at] = counted ? 1 : 0
+    if (counted) this.counts.sent++
   }
 
   /** The bot got `frame` and is about to echo it. */

@@ -1,7 +1,10 @@
 /** What a load run found, as one object (`--json`, the shape of docs/performance.md) and as a table for people. */
 import type { LatencyHistogram } from './stats.ts'
 
-export type Dialect = 'native-json' | 'native-binary'
+/** What the bots speak: the native protocol in either transport, or a foreign one. */
+export const DIALECTS = ['native-json', 'native-binary', 'twilio'] as const
+export type Dialect = (typeof DIALECTS)[number]
+export type Rate = 16_000 | 24_000
 
 export interface Latency {
   p50: number
@@ -15,6 +18,8 @@ export interface LoadReport {
   failures: number
   seconds: number
   dialect: Dialect
+  /** pcm16 at this rate; null: µ-law. */
+  rate: Rate | null
   recording: boolean
   workers: number | null
   /** Of one core, the bridge process alone, over the steady state. */
@@ -33,7 +38,7 @@ export interface LoadReport {
   /** |time between two RTP packets at the caller - 20 ms|. */
   interArrivalMs: Latency | null
   /** Frames that did not make the round; packets more than 10 ms off their 20 ms. */
-  lostFrames: number
+  lostFrames: number | null
   lateFrames: number
   framesSent: number
   /** What should be 50 each: sent by a caller, heard by its bot, returned to it, per second. */
@@ -47,6 +52,8 @@ export interface LoadReport {
   loopDelayMs: { control: number | null; media: number | null }
   /** The generator's own worst lateness: figures of a run with a large one are not the bridge's. */
   generator: { worstLateMs: number; skippedMs: number; cpuPercent: number }
+  /** Of the machine at the end, over one minute: other work on it shows here. */
+  loadAverage: number
   /** Why calls failed, with counts. */
   problems: Record<string, number>
 }
@@ -96,19 +103,19 @@ export class Tally {
   }
 }
 
-const ms = (value: number): string => `${value.toFixed(value < 10 ? 2 : 1)} ms`
-const orDash = (value: number | null, unit = '', digits = 1): string =>
+export const ms = (value: number): string => `${value.toFixed(value < 10 ? 2 : 1)} ms`
+export const orDash = (value: number | null, unit = '', digits = 1): string =>
   value === null ? '-' : `${value.toFixed(digits)}${unit}`
-const three = (l: Latency | null): string => (l ? `${ms(l.p50)} / ${ms(l.p99)} / ${ms(l.p999)}` : '-')
+export const three = (l: Latency | null): string => (l ? `${ms(l.p50)} / ${ms(l.p99)} / ${ms(l.p999)}` : '-')
 const threeSetup = (l: { p50: number; p95: number; p99: number } | null): string =>
   l ? `${ms(l.p50)} / ${ms(l.p95)} / ${ms(l.p99)}` : '-'
 
-const table = (rows: [string, string][]): string => {
+export const table = (rows: [string, string][]): string => {
   const width = Math.max(...rows.map(([name]) => name.length))
   return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n')
 }
 
-const problemRows = (problems: Record<string, number>): [string, string][] =>
+export const problemRows = (problems: Record<string, number>): [string, string][] =>
   Object.entries(problems)
     .sort((a, b) => b[1] - a[1])
     .slice(0, 10)
@@ -117,7 +124,7 @@ const problemRows = (problems: Record<string, number>): [string, string][] =>
 export function loadTable(r: LoadReport): string {
   return table([
     ['calls', `${r.calls}, ${r.failures} failed, measured for ${r.seconds} s`],
-    ['bots', `${r.dialect}, recording ${r.recording ? 'on' : 'off'}, media workers ${r.workers ?? 'default'}`],
+    ['bots', `${r.dialect}, ${r.rate ? `pcm16 ${r.rate} Hz` : 'pcmu'}, recording ${r.recording ? 'on' : 'off'}, media workers ${r.workers ?? 'default'}`],
     ['CPU per call', `${orDash(r.cpuPercentPerCall, ' % of one core', 3)} (bridge process alone)`],
     [
       'floor: node / C',
@@ -128,7 +135,7 @@ export function loadTable(r: LoadReport): string {
     ['bot to caller, p50 / p99 / p99.9', three(r.downMs)],
     ['  beyond the standing delay', three(r.downBeyondMs)],
     ['RTP inter-arrival off 20 ms, p50 / p99 / p99.9', three(r.interArrivalMs)],
-    ['frames', `${r.framesSent} sent, ${r.lostFrames} lost; ${r.lateFrames} packets more than 10 ms off`],
+    ['frames', `${r.framesSent} sent, ${orDash(r.lostFrames, '', 0)} lost; ${r.lateFrames} packets more than 10 ms off`],
     [
       'packets a second and call: sent / heard / returned',
       [r.packetsPerSecond.sent, r.packetsPerSecond.heard, r.packetsPerSecond.returned]
@@ -144,7 +151,7 @@ export function loadTable(r: LoadReport): string {
     ],
     [
       'generator',
-      `worst late ${ms(r.generator.worstLateMs)}, skipped ${ms(r.generator.skippedMs)}, CPU ${r.generator.cpuPercent.toFixed(0)} %`,
+      `worst late ${ms(r.generator.worstLateMs)}, skipped ${ms(r.generator.skippedMs)}, CPU ${r.generator.cpuPercent.toFixed(0)} %; load average ${r.loadAverage.toFixed(1)}`,
     ],
     ...problemRows(r.problems),
   ])

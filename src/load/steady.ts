@@ -4,6 +4,7 @@
  *
  *    ramp (cps) ──▶ settle ──▶ measure ──▶ last frames come back ──▶ hang up
  */
+import { loadavg } from 'node:os'
 import { sleep } from '../lib/clock.ts'
 import { FRAME_SAMPLES } from '../audio/flow.ts'
 import { BotServer } from './bot-server.ts'
@@ -103,6 +104,7 @@ export async function steadyRun(o: LoadOptions, say: Progress): Promise<LoadRepo
       failures: Object.values(problems.counts).reduce((a, b) => a + b, 0),
       seconds: Math.round(seconds * 10) / 10,
       dialect: o.dialect,
+      rate: o.rate ?? null,
       recording: o.recording,
       workers: o.workers ?? null,
       cpuPercentPerCall,
@@ -113,7 +115,8 @@ export async function steadyRun(o: LoadOptions, say: Progress): Promise<LoadRepo
       upBeyondMs: latency(probe.upBeyond),
       downBeyondMs: latency(probe.downBeyond),
       interArrivalMs,
-      lostFrames: probe.counts.sent - probe.counts.returned,
+      // Resampled audio has no tags to count.
+      lostFrames: o.rate ? null : probe.counts.sent - probe.counts.returned,
       lateFrames,
       framesSent: probe.counts.sent,
       packetsPerSecond,
@@ -124,6 +127,7 @@ export async function steadyRun(o: LoadOptions, say: Progress): Promise<LoadRepo
       gcMaxMs: gcMaxMs(metrics0, metrics),
       loopDelayMs: loopDelayMs(metrics),
       generator,
+      loadAverage: loadavg()[0],
       problems: problems.counts,
     }
   } finally {
@@ -134,7 +138,7 @@ export async function steadyRun(o: LoadOptions, say: Progress): Promise<LoadRepo
 }
 
 /** Places the calls at the asked rate, by deadlines; each plays the fixture for ever. */
-async function ramp(
+export async function ramp(
   o: LoadOptions,
   bridge: Bridge,
   phone: Phone,
@@ -181,7 +185,7 @@ export async function answered(placed: PhoneCall[], problems: Tally): Promise<Ph
   return up
 }
 
-async function hangupAll(o: LoadOptions, up: PhoneCall[], problems: Tally): Promise<void> {
+export async function hangupAll(o: LoadOptions, up: PhoneCall[], problems: Tally): Promise<void> {
   for (const call of up) call.hangup()
   const all = Promise.all(up.map((call) => call.ended)).then(() => true)
   const inTime = await Promise.race([all, sleep(o.clock, END_MS).then(() => false)])

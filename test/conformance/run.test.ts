@@ -6,6 +6,7 @@ import { testBot } from '../../src/conformance/run.ts'
 import { DEFAULT_FORMAT, type Target } from '../../src/conformance/target.ts'
 import { loadClip } from '../../src/load/clips.ts'
 import { FakeBot, type Conversation, type FakeBotOptions, type Json } from '../fakes/bot.ts'
+import { RealtimeServer } from '../fakes/realtime-server.ts'
 import { inVirtualTime } from '../helpers/real-bots.ts'
 
 const VOICE = loadClip('hello-caller')
@@ -146,7 +147,10 @@ const BAD: [what: string, Partial<Record<Rule, Verdict>>, Ways, FakeBotOptions?]
     { marks: 'warn' },
     (m, talk) => {
       if (m.type === 'dtmf')
-        for (let i = 0; i < 2; i++) (talk.say(GREETING), talk.send({ type: 'mark', mark: { name: 'm' } }))
+        for (let i = 0; i < 2; i++) {
+          talk.say(GREETING)
+          talk.send({ type: 'mark', mark: { name: 'm' } })
+        }
       else well(m, talk)
     },
   ],
@@ -183,6 +187,42 @@ describe('a bot that', () => {
     expect(done.of('resumes').verdict).toBe('fail')
     expect(done.passed).toBe(false)
     expect(done.tookMs).toBeLessThan(60_000)
+  })
+})
+
+describe('a bot of another platform', () => {
+  it('is spoken to in its own words, and judged by the same rules', async () => {
+    const done = await report(
+      (message, talk) => {
+        const { event, streamSid, media } = message
+        if (event === 'media') talk.send({ event, streamSid, media: { payload: (media as Json).payload } })
+        if (event === 'start') talk.send({ event: 'mark', streamSid, mark: { name: 'm' } })
+      },
+      {},
+      { target: { dialect: 'twilio' } },
+    )
+    const [first] = done.bot.conversations
+    expect(first.messages.slice(0, 2).map((m) => m.event)).toEqual(['connected', 'start'])
+    // It has no ear of its own, and Twilio has no speech.started.
+    expect(troubles(done)).toEqual({ 'barge-in': 'warn', signature: 'info' })
+  })
+})
+
+describe('a model that is spoken to directly', () => {
+  it('is sent nothing that its schema does not have', async () => {
+    const model = await RealtimeServer.listen({
+      onEvent(event, conversation) {
+        if (event.type !== 'session.update') return
+        conversation.respond()
+        conversation.speak(GREETING)
+        conversation.finish()
+      },
+    })
+    onTestFinished(() => model.close())
+    const target: Target = { url: model.url, dialect: 'openai-realtime', headers: {}, format: DEFAULT_FORMAT, transport: 'json', insecure: true } // prettier-ignore
+    const done = await inVirtualTime((clock) => testBot({ target, pace: QUICK, clock, voice: VOICE }))
+    expect(model.conversations.flatMap((c) => c.complaints)).toEqual([])
+    expect(done.results.filter((r) => r.verdict === 'fail')).toEqual([])
   })
 })
 

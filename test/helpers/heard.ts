@@ -4,7 +4,6 @@ import { correlate } from '../../src/audio/correlate.ts'
 import { Resampler, type RateHz } from '../../src/audio/resampler.ts'
 import { pcmOf } from '../../src/load/clips.ts'
 import type { PhoneCall } from '../../src/load/phone.ts'
-import { alignedCorrelation } from './alignment.ts'
 
 /** PCM16 little-endian bytes as samples. */
 export const samplesOf = (bytes: Uint8Array): Int16Array =>
@@ -25,15 +24,45 @@ export function atRate(pcm: Int16Array, fromHz: RateHz, toHz: RateHz): Int16Arra
   return out
 }
 
+const PIECE = 1600
+/** A jitter buffer may have stretched or cut so much before a piece, samples. */
+const STRAY = 480
+
 /**
- * How well `clip` (8 kHz) is found in `signal` (8 kHz): 1 is the same. One place where a jitter buffer has stretched or
- * cut it is forgiven, as the ear forgives it: tests share two cores with others.
+ * How well `clip` (8 kHz) is found in `signal` (8 kHz), which is to hold all of it: 1 is the same. Pieces of 200 ms may
+ * each lie 60 ms off, since a jitter buffer stretches and cuts, and tests share two cores with others. Cheap: the phones
+ * of the tests live in the same thread.
  */
 export function likeness(signal: Int16Array, clip: Int16Array): number {
-  const { correlation, lagSamples } = correlate(signal, clip)
-  if (correlation >= 0.9) return correlation
-  const from = Math.max(0, lagSamples - 480)
-  return Math.max(correlation, alignedCorrelation(signal.subarray(from), clip, 960))
+  const { correlation, lagSamples } = correlate(signal, clip, 0, Math.max(0, signal.length - clip.length))
+  if (correlation >= 0.95) return correlation
+  let [xy, xx, yy] = [0, 0, 0]
+  for (let at = 0; at < clip.length; at += PIECE) {
+    const piece = clip.subarray(at, at + PIECE)
+    const from = Math.max(0, lagSamples + at - STRAY)
+    const near = signal.subarray(from, from + piece.length + 2 * STRAY)
+    const { lagSamples: lag } = correlate(near, piece, 0, Math.max(0, near.length - piece.length))
+    for (let i = 0; i < piece.length; i++) {
+      const y = near[lag + i] ?? 0
+      xy += piece[i] * y
+      xx += piece[i] * piece[i]
+      yy += y * y
+    }
+  }
+  return xx > 0 && yy > 0 ? xy / Math.sqrt(xx * yy) : 0
+}
+
+/** Which frames of `said` are in `heard`, byte for byte, and of how many that can be told apart. */
+export function sameFrames(heard: Uint8Array, said: Uint8Array): { found: number[]; of: number } {
+  const frames = (bytes: Uint8Array): string[] =>
+    Array.from({ length: Math.floor(bytes.length / FRAME_SAMPLES) }, (_, n) =>
+      Buffer.from(bytes.subarray(n * FRAME_SAMPLES, (n + 1) * FRAME_SAMPLES)).toString('latin1'),
+    )
+  const all = frames(said)
+  const places = new Map(all.map((frame, n) => [frame, n]))
+  for (const [n, frame] of all.entries()) if (all.indexOf(frame) !== n) places.delete(frame)
+  places.delete('\xff'.repeat(FRAME_SAMPLES))
+  return { found: frames(heard).flatMap((frame) => places.get(frame) ?? []), of: places.size }
 }
 
 /** What the phone has heard from byte `from` of its capture on. */

@@ -10,7 +10,13 @@ export async function numberWithBot(t: TestServer, number: string, bot: Json, re
   const trunkId = (trunks.body.data as Json[])[0].id
   const made = await t.admin('POST', `${account}/bots`, { name: `bot of ${number}`, ...bot })
   expect(made, JSON.stringify(made.body)).toMatchObject({ status: 201 })
-  const set = await t.admin('POST', `${account}/numbers`, { number, trunkId, action: 'bot', botId: made.body.id, record })
+  const set = await t.admin('POST', `${account}/numbers`, {
+    number,
+    trunkId,
+    action: 'bot',
+    botId: made.body.id,
+    record,
+  })
   expect(set, JSON.stringify(set.body)).toMatchObject({ status: 201 })
   return made.body.id as string
 }

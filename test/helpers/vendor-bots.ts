@@ -20,6 +20,8 @@ export interface VendorBot {
   /** Whether all that opens a call has come, and is right. */
   started(talk: Conversation, from: string, to: string): boolean
   payloads(talk: Conversation): Buffer[]
+  /** How many of them there are, without a look into them. */
+  frames(talk: Conversation): number
   send(talk: Conversation, audio: Buffer): void
   digits(talk: Conversation): unknown[]
   mark(talk: Conversation, name: string): void
@@ -39,15 +41,17 @@ const field = (value: unknown, ...path: string[]): unknown =>
 const base64Payloads = (talk: Conversation): Buffer[] =>
   of(talk, 'media').map((m) => Buffer.from(String(field(m, 'media', 'payload')), 'base64'))
 
-/** All that the bot has heard, at 8 kHz. */
-export function heardByBot({ format, payloads }: VendorBot, talk: Conversation): Int16Array {
-  const bytes = Buffer.concat(payloads(talk))
+/** What the bot has heard from this frame on, at 8 kHz. */
+export const heardByBot = ({ format, payloads }: VendorBot, talk: Conversation, fromFrame: number): Int16Array =>
+  at8k(format, Buffer.concat(payloads(talk).slice(fromFrame)))
+
+export function at8k(format: VendorBot['format'], bytes: Buffer): Int16Array {
   if (format.encoding === 'pcmu') return pcmOf(bytes)
   return atRate(samplesOf(format.bigEndian ? Buffer.from(bytes).swap16() : bytes), format.rateHz, 8000)
 }
 
-/** µ-law, in the bot's own format. */
-export function spokenBy({ format }: VendorBot, ulaw: Buffer): Buffer {
+/** µ-law in that format. */
+export function spokenIn(format: VendorBot['format'], ulaw: Buffer): Buffer {
   if (format.encoding === 'pcmu') return ulaw
   const bytes = bytesOf(atRate(pcmOf(ulaw), 8000, format.rateHz))
   return format.bigEndian ? bytes.swap16() : bytes
@@ -65,6 +69,7 @@ function twilioLike(sid: (start: Json) => Json): Text {
   const ids = (talk: Conversation): Json => sid(of(talk, 'start')[0])
   return {
     payloads: base64Payloads,
+    frames: (talk) => of(talk, 'media').length,
     send: (talk, audio) => talk.send({ event: 'media', ...ids(talk), media: { payload: audio.toString('base64') } }),
     digits: (talk) => of(talk, 'dtmf').map((m) => field(m, 'dtmf', 'digit')),
     mark: (talk, name) => talk.send({ event: 'mark', ...ids(talk), mark: { name } }),
@@ -156,6 +161,7 @@ const plivoBase: Omit<VendorBot, 'dialect' | 'format' | 'frameBytes' | 'send' | 
     typeof first.extra_headers === 'string' &&
     UUID.test(String(field(first, 'start', 'callId'))),
   payloads: base64Payloads,
+  frames: (talk) => of(talk, 'media').length,
   digits: (talk) => of(talk, 'dtmf').map((m) => field(m, 'dtmf', 'digit')),
   mark: (talk, name) => talk.send({ event: 'checkpoint', streamId: streamIdOf(talk), name }),
   marks: (talk) => of(talk, 'playedStream').map((m) => m.name),
@@ -194,10 +200,9 @@ export const vonage: VendorBot = {
   format: { encoding: 'pcm16', rateHz: 16_000 },
   frameBytes: 640,
   started: ({ messages: [first] }, from) =>
-    first?.event === 'websocket:connected' &&
-    first['content-type'] === 'audio/l16;rate=16000' &&
-    first.from === from,
+    first?.event === 'websocket:connected' && first['content-type'] === 'audio/l16;rate=16000' && first.from === from,
   payloads: (talk) => talk.frames,
+  frames: (talk) => talk.frames.length,
   send: (talk, audio) => talk.socket.send(audio),
   digits: (talk) => of(talk, 'websocket:dtmf').map((m) => m.digit),
   mark: (talk, name) => talk.send({ action: 'notify', payload: { name } }),
@@ -218,6 +223,7 @@ export const jambonz: VendorBot = {
   started: ({ messages: [first] }, from, to) =>
     typeof first?.callSid === 'string' && first.from === from && first.to === to && first.sampleRate === 8000,
   payloads: (talk) => talk.frames,
+  frames: (talk) => talk.frames.length,
   send: (talk, audio) => talk.socket.send(audio),
   digits: (talk) => of(talk, 'dtmf').map((m) => m.dtmf),
   mark: (talk, name) => talk.send({ type: 'mark', data: { name } }),
@@ -227,5 +233,9 @@ export const jambonz: VendorBot = {
     ofType(talk, 'mark').some((m) => field(m, 'data', 'name') === openMark && field(m, 'data', 'event') === 'cleared'),
   hangup: (talk) => talk.send({ type: 'disconnect' }),
 }
+
+/** Audio of each message to the bot, ms. */
+export const frameMsOf = ({ frameBytes, format }: VendorBot): number =>
+  frameBytes / ((format.rateHz / 1000) * (format.encoding === 'pcm16' ? 2 : 1))
 
 export const VENDOR_BOTS = { twilio, signalwire, exotel, exotel16, plivo, vobiz, telnyx, vonage, jambonz }
