@@ -10,6 +10,9 @@ ENV NODE_ENV=production TRUNKLINE_DATA_DIR=/data TRUNKLINE_HTTP_HOST=0.0.0.0 TRU
 COPY --from=packages /app/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY src ./src
+# For `demo`, `bot init` and `bot test`.
+COPY fixtures/audio ./fixtures/audio
+COPY examples ./examples
 RUN mkdir /data && chown node:node /data
 USER node
 VOLUME /data

@@ -112,7 +112,10 @@ export function slowTable(r: SlowReport): string {
   const others = r.calls - r.slowBots
   const both = (way: 'upMs' | 'downMs'): string => `${three(before[way])}  ->  ${three(during[way])}`
   return table([
-    ['calls', `${r.calls}, ${r.slowBots} with bots that stop reading, ${r.failures} failures; two phases of ${r.seconds} s`],
+    [
+      'calls',
+      `${r.calls}, ${r.slowBots} with bots that stop reading, ${r.failures} failures; two phases of ${r.seconds} s`,
+    ],
     [`p50 / p99 / p99.9 of the other ${others}`, 'before  ->  during'],
     ['caller to bot', both('upMs')],
     ['bot to caller', both('downMs')],

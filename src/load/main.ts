@@ -4,9 +4,12 @@ import { availableParallelism } from 'node:os'
 import { systemClock } from '../lib/clock.ts'
 import { errorText } from '../lib/errors.ts'
 import { createLog } from '../telemetry/log.ts'
+import { budgetTable, slowTable, type BudgetReport, type SlowReport } from './budget-report.ts'
+import { budgetRun } from './budget.ts'
 import { churnRun } from './churn.ts'
-import { loadSettings, USAGE, UsageError, type LoadOptions } from './options.ts'
-import { churnTable, loadTable } from './report.ts'
+import { loadSettings, USAGE, UsageError, type LoadOptions, type Progress } from './options.ts'
+import { churnTable, loadTable, type ChurnReport, type LoadReport } from './report.ts'
+import { slowRun } from './slow.ts'
 import { steadyRun } from './steady.ts'
 
 /** Beyond ramp and measurement: start, settle, end, leak watch. */
@@ -35,12 +38,32 @@ export async function main(args: string[]): Promise<number> {
   const limit = systemClock.after(expectedMs + SPARE_MS, () => cutOff('time is up'))
   const say = (text: string): void => void process.stderr.write(`${text}\n`)
   try {
-    const report = mode === 'churn' ? await churnRun(options, say) : await steadyRun(options, say)
+    const report = await run(options, say)
     if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`)
-    else process.stdout.write(`${'mode' in report ? churnTable(report) : loadTable(report)}\n`)
+    else process.stdout.write(`${tableOf(report)}\n`)
     return report.failures > 0 || ('leaks' in report && report.leaks.length > 0) ? 1 : 0
   } finally {
     limit.cancel()
+  }
+}
+
+type Report = LoadReport | ChurnReport | BudgetReport | SlowReport
+
+function run(options: LoadOptions, say: Progress): Promise<Report> {
+  if (options.mode === 'churn') return churnRun(options, say)
+  if (options.mode === 'budget') return budgetRun(options, say)
+  return options.slowBots > 0 ? slowRun(options, say) : steadyRun(options, say)
+}
+
+function tableOf(report: Report): string {
+  if (!('mode' in report)) return loadTable(report)
+  switch (report.mode) {
+    case 'churn':
+      return churnTable(report)
+    case 'budget':
+      return budgetTable(report)
+    case 'slow-bots':
+      return slowTable(report)
   }
 }
 

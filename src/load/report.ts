@@ -124,7 +124,10 @@ export const problemRows = (problems: Record<string, number>): [string, string][
 export function loadTable(r: LoadReport): string {
   return table([
     ['calls', `${r.calls}, ${r.failures} failed, measured for ${r.seconds} s`],
-    ['bots', `${r.dialect}, ${r.rate ? `pcm16 ${r.rate} Hz` : 'pcmu'}, recording ${r.recording ? 'on' : 'off'}, media workers ${r.workers ?? 'default'}`],
+    [
+      'bots',
+      `${r.dialect}, ${r.rate ? `pcm16 ${r.rate} Hz` : 'pcmu'}, recording ${r.recording ? 'on' : 'off'}, media workers ${r.workers ?? 'default'}`,
+    ],
     ['CPU per call', `${orDash(r.cpuPercentPerCall, ' % of one core', 3)} (bridge process alone)`],
     [
       'floor: node / C',
@@ -135,7 +138,10 @@ export function loadTable(r: LoadReport): string {
     ['bot to caller, p50 / p99 / p99.9', three(r.downMs)],
     ['  beyond the standing delay', three(r.downBeyondMs)],
     ['RTP inter-arrival off 20 ms, p50 / p99 / p99.9', three(r.interArrivalMs)],
-    ['frames', `${r.framesSent} sent, ${orDash(r.lostFrames, '', 0)} lost; ${r.lateFrames} packets more than 10 ms off`],
+    [
+      'frames',
+      `${r.framesSent} sent, ${orDash(r.lostFrames, '', 0)} lost; ${r.lateFrames} packets more than 10 ms off`,
+    ],
     [
       'packets a second and call: sent / heard / returned',
       [r.packetsPerSecond.sent, r.packetsPerSecond.heard, r.packetsPerSecond.returned]
