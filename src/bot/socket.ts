@@ -6,6 +6,7 @@ import type { LookupFunction } from 'node:net'
 import { WebSocket, type RawData } from 'ws'
 import { every, type Clock, type Timer } from '../lib/clock.ts'
 import { errorText } from '../lib/errors.ts'
+import { BINARY, FrameWriter, TEXT } from './frame-writer.ts'
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 // 1-byte fragments of a 4 MiB message would cost a hundred times its size.
@@ -50,6 +51,7 @@ export class BotSocket {
   readonly #clock: Clock
   readonly #listener: SocketListener
   readonly #deadline: Timer
+  #writer: FrameWriter | undefined
   #ping: Timer | undefined
   #grace: Timer | undefined
   #paused: Timer | undefined
@@ -79,6 +81,7 @@ export class BotSocket {
     // `handshakeTimeout` restarts with each byte of the answer; this one does not.
     this.#deadline = this.#clock.after(options.connectTimeoutMs, () => this.kill('connect_timeout'))
     ws.on('upgrade', (response) => {
+      this.#writer = new FrameWriter(response.socket)
       this.#subprotocol = response.headers['sec-websocket-protocol']
       // The subprotocol is offered, not required; `ws` would refuse a server that chose none.
       if (options.subprotocols.length > 0) response.headers['sec-websocket-protocol'] ??= options.subprotocols[0]
@@ -117,13 +120,15 @@ export class BotSocket {
     return this.#ws.bufferedAmount
   }
 
-  /** The bytes of a Buffer are copied: it may be used again at once. */
+  /** Bytes are copied: they may be used again at once. */
   sendText(text: string | Uint8Array): void {
-    if (this.open) this.#ws.send(text, { binary: false })
+    if (!this.open) return
+    if (typeof text === 'string') this.#ws.send(text)
+    else this.#writer!.write(TEXT, text)
   }
 
   sendBinary(data: Uint8Array): void {
-    if (this.open) this.#ws.send(data, { binary: true })
+    if (this.open) this.#writer!.write(BINARY, data)
   }
 
   /** Closing handshake; torn down when the other side does not answer it in time. */

@@ -12,14 +12,16 @@ async function breathe(): Promise<void> {
   for (let i = 0; i < 25; i++) await new Promise((resolve) => setImmediate(resolve))
 }
 
-/** The `n`th conversation of a bot, while virtual time goes on. */
+/** The `n`th conversation of a bot. Virtual time moves to the next try and then stands, or a slow machine would time out. */
 async function conversation(bot: FakeBot, n: number, clock: FakeClock): Promise<Conversation> {
-  for (let ms = 0; bot.conversations.length < n; ms += 50) {
-    if (ms > 30_000) throw new Error(`the bot was not dialled a ${n}th time`)
-    clock.advance(50)
-    await breathe()
+  for (let tries = 0; tries < 10; tries++) {
+    clock.advance(300)
+    for (let i = 0; i < 400; i++) {
+      if (bot.conversations.length >= n) return bot.conversations[n - 1]
+      await breathe()
+    }
   }
-  return bot.conversations[n - 1]
+  throw new Error(`the bot was not dialled a ${n}th time`)
 }
 
 const ENDS: [string, (t: Conversation) => void][] = [
@@ -47,7 +49,12 @@ describe('a bot whose socket is lost', () => {
       seq: 1,
       stream_id: 'c1.1.1.2',
       resume_token: talk.messages[0].resume_token,
-      resume: { token: talk.messages[0].resume_token, count: 1, unplayed_marks: ['m7'], last_seq: talk.messages.length },
+      resume: {
+        token: talk.messages[0].resume_token,
+        count: 1,
+        unplayed_marks: ['m7'],
+        last_seq: talk.messages.length,
+      },
     })
     expect((start.resume as Json).gap_ms).toBeGreaterThanOrEqual(250)
     expect(await again.next('dtmf')).toMatchObject({ dtmf: { digit: '5' } })
@@ -105,7 +112,9 @@ describe('a bot whose socket is lost', () => {
     await again.next('media', 8)
     const media = again.of('media')
     expect(media.map((m) => m.replay === true)).toEqual([true, true, true, true, true, true, true, false])
-    expect(media.map((m) => Buffer.from((m.media as Json).payload as string, 'base64')[0])).toEqual([4, 5, 6, 7, 8, 9, 10, 11])
+    expect(media.map((m) => Buffer.from((m.media as Json).payload as string, 'base64')[0])).toEqual([
+      4, 5, 6, 7, 8, 9, 10, 11,
+    ])
     expect(media.map((m) => (m.media as Json).timestamp)).toEqual([60, 80, 100, 120, 140, 160, 180, 200])
   })
 
@@ -220,38 +229,42 @@ describe('the stand-ins', () => {
 })
 
 describe('marks', () => {
-  it('are answered exactly once, whatever the order of marks, clears, play-out and losses', { timeout: 60_000 }, async () => {
-    const step = fc.constantFrom('say', 'mark', 'clear', 'play', 'lose')
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
-        const clock = new FakeClock()
-        const rig = await connected({}, { reconnectMs: 15_000 }, { clock })
-        let talk = rig.talk
-        let marks = 0
-        for (const what of steps) {
-          if (what === 'say') talk.say(new Uint8Array(480).fill(7))
-          if (what === 'mark') talk.send({ type: 'mark', mark: { name: `m${marks++}` } })
-          if (what === 'clear') talk.send({ type: 'clear' })
-          await synced(talk)
-          if (what === 'play') rig.play(4)
-          if (what === 'lose') {
-            const n = rig.bot.conversations.length
-            talk.socket.terminate()
-            await rig.until('away')
-            rig.told.length = 0
-            talk = await conversation(rig.bot, n + 1, clock)
-            await talk.next('start')
+  it(
+    'are answered exactly once, whatever the order of marks, clears, play-out and losses',
+    { timeout: 60_000 },
+    async () => {
+      const step = fc.constantFrom('say', 'mark', 'clear', 'play', 'lose')
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
+          const clock = new FakeClock()
+          const rig = await connected({}, { reconnectMs: 15_000 }, { clock })
+          let talk = rig.talk
+          let marks = 0
+          for (const what of steps) {
+            if (what === 'say') talk.say(new Uint8Array(480).fill(7))
+            if (what === 'mark') talk.send({ type: 'mark', mark: { name: `m${marks++}` } })
+            if (what === 'clear') talk.send({ type: 'clear' })
+            await synced(talk)
+            if (what === 'play') rig.play(4)
+            if (what === 'lose') {
+              const n = rig.bot.conversations.length
+              talk.socket.terminate()
+              await rig.until('away')
+              rig.told.length = 0
+              talk = await conversation(rig.bot, n + 1, clock)
+              await talk.next('start')
+            }
           }
-        }
-        rig.session.stop(STOP)
-        await talk.ended()
-        const names = rig.bot.conversations.flatMap((t) => t.of('mark').map((m) => (m.mark as Json).name))
-        expect(names.sort()).toEqual(Array.from({ length: marks }, (_, i) => `m${i}`).sort())
-        await rig.bot.close()
-      }),
-      { numRuns: 25 },
-    )
-  })
+          rig.session.stop(STOP)
+          await talk.ended()
+          const names = rig.bot.conversations.flatMap((t) => t.of('mark').map((m) => (m.mark as Json).name))
+          expect(names.sort()).toEqual(Array.from({ length: marks }, (_, i) => `m${i}`).sort())
+          await rig.bot.close()
+        }),
+        { numRuns: 25, endOnFailure: true },
+      )
+    },
+  )
 })
 
 it('a port that nobody listens on is told as the address of a bot that is not there', async () => {
