@@ -78,9 +78,8 @@ export class Link {
     queueMicrotask(() => void this.#dial())
   }
 
-  get open(): boolean {
-    return this.#socket?.open === true
-  }
+  /** A plain field: it is looked at for each frame. */
+  open = false
 
   /** Bytes that the kernel has not taken yet. */
   get bufferedBytes(): number {
@@ -106,13 +105,14 @@ export class Link {
 
   /** The socket is as good as dead; dialled again like any other that is lost. */
   lose(reason: string): void {
+    this.open = false
     this.#socket?.kill(reason)
   }
 
   /** This bot is of no use: on to the next address. */
   forsake(code: number, reason: string): void {
     this.#giveUpAtMs = -Infinity
-    this.#wasOpen = false
+    this.#wasOpen = this.open = false
     this.#socket?.close(code, reason)
   }
 
@@ -124,6 +124,7 @@ export class Link {
   /** Ends it from our side: `gone` follows, from within when there is no socket to close. */
   close(code: number, reason: string): void {
     this.#final = true
+    this.open = false
     this.#retry?.cancel()
     if (this.#socket) this.#socket.close(code, reason)
     else this.#end(false, reason)
@@ -176,7 +177,7 @@ export class Link {
   #opened(): void {
     const nowMs = this.#o.clock.now()
     const resumed = this.#wasOpen
-    this.#wasOpen = this.#everOpen = true
+    this.#wasOpen = this.#everOpen = this.open = true
     this.#openedAtMs = nowMs
     this.#retry = undefined
     this.#o.listener.opened({
@@ -190,6 +191,7 @@ export class Link {
   #closed(socket: BotSocket, { code, reason }: SocketEnd): void {
     if (this.#socket !== socket) return
     this.#socket = undefined
+    this.open = false
     const { plan } = this.#o
     if (this.#wasOpen && this.#retry === undefined) this.#lost(socket.heardAtMs)
     const clean = NORMAL.has(code)

@@ -16,6 +16,9 @@ import type { Hearing } from './hearing.ts'
 import type { SessionOwner } from './session.ts'
 import type { Voice } from './voice.ts'
 
+/** Orders that wait for an answer which is on its way. */
+const MAX_EARLY = 0
+
 export type Order = Exclude<BotMessage, AudioMessage | { kind: 'mistake' }>
 
 export interface OrdersWorld {
@@ -36,6 +39,8 @@ export interface OrdersWorld {
 export class Orders {
   readonly #w: OrdersWorld
   #answerAsked = false
+  /** Asked a moment too soon, in order. */
+  #early: Order[] = []
 
   constructor(world: OrdersWorld) {
     this.#w = world
@@ -51,6 +56,16 @@ export class Orders {
   get #mayAnswer(): boolean {
     const { direction, answer_mode } = this.#w.plan.start
     return direction !== 'outbound' && answer_mode !== 'auto'
+  }
+
+  /** The phone side is there. */
+  answered(): void {
+    for (const order of this.#early.splice(0)) this.obey(order)
+  }
+
+  /** Another bot takes over: what the one before wanted is void. */
+  startOver(): void {
+    this.#early = []
   }
 
   obey(m: Order): void {
@@ -69,7 +84,7 @@ export class Orders {
       case 'pause':
         return voice.pause(m.paused)
       case 'digits':
-        if (this.#notAnswered(m.ref)) return
+        if (this.#notAnswered(m)) return
         if (!owner.sendDigits(m.digits, m.durationMs, m.gapMs, m.method))
           this.#w.error('dtmf_failed', `The phone leg cannot take these digits now (method ${m.method}).`, m.ref)
         return
@@ -84,7 +99,7 @@ export class Orders {
       case 'reject':
         return this.#decide(m)
       case 'hold':
-        if (this.#notAnswered(m.ref)) return
+        if (this.#notAnswered(m)) return
         voice.hold(m.held)
         hearing.held = m.held
         return
@@ -107,14 +122,20 @@ export class Orders {
     this.#w.error('rate_limited', 'Too many marks are pending (1000); this one was not taken.', ref)
   }
 
-  #notAnswered(ref: string | undefined): boolean {
+  /**
+   * True: not now. An inbound call that we answer by ourselves is answered because its bot is there, so what the bot asks
+   * in its first milliseconds waits for the caller's ACK: bots written for others know of no state before the answer.
+   */
+  #notAnswered(m: Order): boolean {
     if (this.#w.state() === 'answered') return false
-    this.#w.error('not_allowed', 'The call is not answered yet.', ref)
+    const { direction, answer_mode } = this.#w.plan.start
+    if (direction === 'inbound' && answer_mode === 'auto' && this.#early.length < MAX_EARLY) this.#early.push(m)
+    else this.#w.error('not_allowed', 'The call is not answered yet.', m.ref)
     return true
   }
 
   #transfer(m: Extract<Order, { kind: 'transfer' }>): void {
-    if (this.#notAnswered(m.ref)) return
+    if (this.#notAnswered(m)) return
     const { ref, target, mode, callerId, timeoutMs, onFail, headers, context } = m
     const request: BotRequest = { ask: 'transfer', ref, target, mode, callerId, timeoutMs, onFail, headers, context }
     this.#w.voice.when(m.afterPlayback, () => this.#w.owner.request(request))

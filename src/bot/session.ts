@@ -286,6 +286,7 @@ export class BotSession {
     if (this.#phase !== 'dialing') this.#tell({ kind: 'answered', atMs: this.#tsMs() })
     this.#voice.setState('answered')
     this.#hearing.answered()
+    this.#orders.answered()
   }
 
   digit(digit: string, durationMs: number, method: 'rfc4733' | 'info' | 'inband'): void {
@@ -381,6 +382,7 @@ export class BotSession {
   // A stand-in has no part in what the bot before it said, only in what happens on the phone.
   #startOver(): void {
     this.#voice.startOver()
+    this.#orders.startOver()
     this.#hearing.held = false
     this.#voice.hold(false)
     this.#waiting = this.#waiting.filter((m) => PHONE_NEWS.has(m.kind))

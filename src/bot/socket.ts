@@ -6,7 +6,7 @@ import type { LookupFunction } from 'node:net'
 import { WebSocket, type RawData } from 'ws'
 import { every, type Clock, type Timer } from '../lib/clock.ts'
 import { errorText } from '../lib/errors.ts'
-import { BINARY, FrameWriter, TEXT } from './frame-writer.ts'
+import { BINARY, FrameWriter, TEXT, type FrameSocket } from './frame-writer.ts'
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 // 1-byte fragments of a 4 MiB message would cost a hundred times its size.
@@ -51,6 +51,7 @@ export class BotSocket {
   readonly #clock: Clock
   readonly #listener: SocketListener
   readonly #deadline: Timer
+  #net: FrameSocket | undefined
   #writer: FrameWriter | undefined
   #ping: Timer | undefined
   #grace: Timer | undefined
@@ -81,6 +82,7 @@ export class BotSocket {
     // `handshakeTimeout` restarts with each byte of the answer; this one does not.
     this.#deadline = this.#clock.after(options.connectTimeoutMs, () => this.kill('connect_timeout'))
     ws.on('upgrade', (response) => {
+      this.#net = response.socket
       this.#writer = new FrameWriter(response.socket)
       this.#subprotocol = response.headers['sec-websocket-protocol']
       // The subprotocol is offered, not required; `ws` would refuse a server that chose none.
@@ -117,7 +119,8 @@ export class BotSocket {
 
   /** Bytes that the kernel has not taken yet. */
   get bufferedBytes(): number {
-    return this.#ws.bufferedAmount
+    // Nothing waits in `ws` itself: that would take compression.
+    return this.#net?.writableLength ?? 0
   }
 
   /** Bytes are copied: they may be used again at once. */

@@ -5,6 +5,7 @@
  *   say 3 s ──500 ms──▶ clear ──▶ (the phone falls silent) ──300 ms──▶ look, and again
  */
 import type { WebSocket } from 'ws'
+import { FRAME_MS } from '../audio/flow.ts'
 import type { Clock, Timer } from '../lib/clock.ts'
 import type { BotConnection } from './bot-server.ts'
 import type { SoundWatch } from './sound-watch.ts'
@@ -18,7 +19,9 @@ const QUIET_MS = 100
 
 /** All bots' together. */
 export class ClearFigures {
-  /** From `clear` to the last packet with sound at the phone. */
+  /** From `clear` to the arrival of the last packet with sound at the phone; 0: it was there before. */
+  readonly lastPacket = new LatencyHistogram()
+  /** The same to the end of that packet's sound. */
   readonly silence = new LatencyHistogram()
   /** From `clear` to `cleared`. */
   readonly reply = new LatencyHistogram()
@@ -65,7 +68,9 @@ export function clearingBot(
   const look = (): void => {
     if (!watch) return
     if (clock.now() - watch.lastSoundMs < QUIET_MS) figures.failed++
-    figures.silence.record(Math.max(0, watch.lastSoundMs - clearedAtMs))
+    const lastMs = watch.lastSoundMs - clearedAtMs
+    figures.lastPacket.record(Math.max(0, lastMs))
+    figures.silence.record(Math.max(0, lastMs + FRAME_MS))
     figures.mostPackets = Math.max(figures.mostPackets, watch.packets)
     speak()
   }

@@ -21,6 +21,8 @@ export interface BudgetReport {
   toCallerMs: Stretch | null
   lostFrames: number
   /** `clear` sent by the bot to the last packet with sound at the caller; 0: none came after it. */
+  clearToLastPacketMs: Stretch | null
+  /** The same to the end of that packet's 20 ms. */
   clearToSilenceMs: Stretch | null
   /** `clear` to `cleared`, at the bot. */
   clearToReplyMs: Stretch | null
@@ -41,10 +43,21 @@ export interface BudgetReport {
 export interface Ways {
   upMs: Latency | null
   downMs: Latency | null
+  /** Beyond the least that each call saw in this phase: jitter buffers find another place after each disturbance. */
+  upBeyondMs: Latency | null
+  downBeyondMs: Latency | null
   lostFrames: number
   /** The phones' own worst lateness. */
   worstLateMs: number
   loadAverage: number
+}
+
+/** ms; null: one of the two is missing. */
+export interface Growth {
+  up: number | null
+  down: number | null
+  upBeyond: number | null
+  downBeyond: number | null
 }
 
 export interface SlowReport {
@@ -57,8 +70,10 @@ export interface SlowReport {
   /** The other calls alone, in both phases. */
   before: Ways
   during: Ways
-  /** p99 during less p99 before; null: one of them is missing. */
-  p99GrowthMs: { up: number | null; down: number | null }
+  /** p99 during less p99 before. */
+  p99GrowthMs: Growth
+  /** The same between two measurements with good bots only: growth below it says nothing. */
+  p99NoiseMs: Growth
   slow: {
     /** Bytes that the kernel held for the fullest of them when the bridge could write no more. */
     filledBytes: number
@@ -79,8 +94,15 @@ export function stretch(h: LatencyHistogram): Stretch | null {
   return p && { p50: p.p50, p99: p.p99, max: Math.round(h.maxMs * 1000) / 1000, count: h.count }
 }
 
-export const growth = (before: Latency | null, during: Latency | null): number | null =>
+const growth = (before: Latency | null, during: Latency | null): number | null =>
   before && during ? Math.round((during.p99 - before.p99) * 1000) / 1000 : null
+
+export const grownBy = (before: Ways, during: Ways): Growth => ({
+  up: growth(before.upMs, during.upMs),
+  down: growth(before.downMs, during.downMs),
+  upBeyond: growth(before.upBeyondMs, during.upBeyondMs),
+  downBeyond: growth(before.downBeyondMs, during.downBeyondMs),
+})
 
 const shown = (s: Stretch | null): string =>
   s ? `${ms(s.p50)} / ${ms(s.p99)} / ${ms(s.max)}, ${s.count} samples` : '-'
@@ -91,7 +113,8 @@ export function budgetTable(r: BudgetReport): string {
     ['p50 / p99 / worst of', ''],
     ['caller to bot', `${shown(r.toBotMs)}, ${r.lostFrames} frames lost`],
     ['bot to caller', shown(r.toCallerMs)],
-    ['clear to silence', `${shown(r.clearToSilenceMs)}; at most ${r.packetsAfterClear} packets with sound after it`],
+    ['clear to the last packet', `${shown(r.clearToLastPacketMs)}; at most ${r.packetsAfterClear} came after it`],
+    ['clear to silence', `${shown(r.clearToSilenceMs)} (that packet played)`],
     ['clear to cleared', shown(r.clearToReplyMs)],
     [
       'call out: 200 to first sound',
@@ -108,9 +131,10 @@ const signed = (value: number | null): string =>
   value === null ? '-' : `${value < 0 ? '-' : '+'}${ms(Math.abs(value))}`
 
 export function slowTable(r: SlowReport): string {
-  const { before, during, p99GrowthMs: grown, slow } = r
+  const { before, during, p99GrowthMs: grown, p99NoiseMs: noise, slow } = r
   const others = r.calls - r.slowBots
-  const both = (way: 'upMs' | 'downMs'): string => `${three(before[way])}  ->  ${three(during[way])}`
+  const both = (way: 'upMs' | 'downMs' | 'upBeyondMs' | 'downBeyondMs'): string =>
+    `${three(before[way])}  ->  ${three(during[way])}`
   return table([
     [
       'calls',
@@ -118,8 +142,13 @@ export function slowTable(r: SlowReport): string {
     ],
     [`p50 / p99 / p99.9 of the other ${others}`, 'before  ->  during'],
     ['caller to bot', both('upMs')],
+    ['  beyond the standing delay', both('upBeyondMs')],
     ['bot to caller', both('downMs')],
+    ['  beyond the standing delay', both('downBeyondMs')],
     ['p99 grew by', `${signed(grown.up)} to the bot, ${signed(grown.down)} to the caller`],
+    ['  by itself, without slow bots', `${signed(noise.up)} to the bot, ${signed(noise.down)} to the caller`],
+    ['p99 beyond the standing delay grew by', `${signed(grown.upBeyond)} / ${signed(grown.downBeyond)}`],
+    ['  by itself, without slow bots', `${signed(noise.upBeyond)} / ${signed(noise.downBeyond)}`],
     ['frames lost', `${before.lostFrames}  ->  ${during.lostFrames}`],
     [
       'slow bots',

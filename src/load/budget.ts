@@ -40,7 +40,7 @@ interface World {
   phone: Phone
   problems: Tally
   /** What the next bot connection is. */
-  bot(accept: (socket: WebSocket) => BotConnection): void
+  bot: (accept: (socket: WebSocket) => BotConnection) => void
 }
 
 export async function budgetRun(o: LoadOptions, say: Progress): Promise<BudgetReport> {
@@ -83,6 +83,7 @@ export async function budgetRun(o: LoadOptions, say: Progress): Promise<BudgetRe
       toBotMs: stretch(probe.up),
       toCallerMs: stretch(probe.down),
       lostFrames: probe.counts.sent - probe.counts.returned,
+      clearToLastPacketMs: stretch(clear.lastPacket),
       clearToSilenceMs: stretch(clear.silence),
       clearToReplyMs: stretch(clear.reply),
       packetsAfterClear: clear.mostPackets,

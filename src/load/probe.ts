@@ -69,9 +69,11 @@ export class Probe {
     this.#ignored[call] = 1
   }
 
-  /** Forgets the figures, not what it has learned of each call. */
+  /** Forgets the figures and each call's least delay: a new phase. */
   reset(): void {
     for (const histogram of [this.up, this.down, this.upBeyond, this.downBeyond]) histogram.reset()
+    this.#leastUp.fill(Infinity)
+    this.#leastDown.fill(Infinity)
     this.counts.sent = this.counts.heard = this.counts.returned = 0
   }
 

@@ -8,7 +8,6 @@ import { FakeClock, settle } from '../fakes/clock.ts'
 import { planOf } from '../fakes/plan.ts'
 import { connected, FRAME, sessionTo, STOP, synced } from '../fakes/session.ts'
 
-
 describe('the handshake', () => {
   it('carries the headers of the plan and a signature over time, URL and call', async () => {
     const { talk, bot } = await connected({}, { headers: { Authorization: 'Bearer t' }, secret: 's3' })
@@ -107,6 +106,28 @@ describe('start and the phone side', () => {
       'transfer.status',
     ])
     expect(talk.messages.map((m) => m.seq)).toEqual([1, 2, 3, 4, 5, 6])
+  })
+
+  it('keeps what is asked before the answer of an inbound call that we answer ourselves, and does it then, in order', async () => {
+    const start = { direction: 'inbound', answer_mode: 'auto' }
+    const { talk, session, told } = await connected({}, { start }, { state: 'ringing' })
+    talk.send({ type: 'dtmf.send', digits: '1' })
+    talk.send({ type: 'session.transfer', target: '+911', event_id: 't' })
+    await synced(talk)
+    expect(told.filter((t) => t.what === 'request' || t.what === 'digits')).toEqual([])
+    session.answered()
+    expect(told.filter((t) => t.what === 'digits')).toMatchObject([{ digits: '1' }])
+    expect(told.filter((t) => t.what === 'request')).toMatchObject([{ request: { ask: 'transfer', ref: 't' } }])
+    expect(talk.of('error')).toEqual([])
+  })
+
+  it.each([
+    ['outbound', 'auto'],
+    ['inbound', 'bot'],
+  ])('refuses it where the answer may never come (%s, answer_mode %s)', async (direction, answer_mode) => {
+    const { talk } = await connected({}, { start: { direction, answer_mode } }, { state: 'ringing' })
+    talk.send({ type: 'session.transfer', target: '+911', event_id: 't' })
+    expect(await talk.next('error')).toMatchObject({ ref: 't', error: { code: 'not_allowed' } })
   })
 
   it('sends caller audio as base64 text, gap-free, and the same as binary frames', async () => {

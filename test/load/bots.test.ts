@@ -61,6 +61,20 @@ describe('echoBot', () => {
     expect(counts).toMatchObject({ starts: 1, framesIn: 2, framesOut: 2, errors: 0 })
   })
 
+  it("speaks Twilio's shape to who speaks it", async () => {
+    const counts = echoCounts()
+    const { socket, next } = await bridge(await BotServer.listen((s) => echoBot(s, systemClock, counts)))
+    socket.send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
+    socket.send('{"event":"start","sequenceNumber":"1","streamSid":"MZ7","start":{"streamSid":"MZ7"}}')
+    socket.send('{"event":"media","streamSid":"MZ7","media":{"track":"inbound","chunk":"1","payload":"AAEC"}}')
+    expect(JSON.parse((await next(() => true)).toString())).toEqual({
+      event: 'media',
+      streamSid: 'MZ7',
+      media: { payload: 'AAEC' },
+    })
+    expect(counts).toMatchObject({ starts: 1, framesIn: 1 })
+  })
+
   it('reads the payload wherever it stands and takes control messages for none', () => {
     expect(payloadOf('{"type":"media","media":{"payload":"AAEC","chunk":1}}')).toBe('AAEC')
     expect(payloadOf('{"type":"dtmf","dtmf":{"digit":"1"}}')).toBeUndefined()

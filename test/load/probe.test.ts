@@ -63,4 +63,24 @@ describe('Probe', () => {
     expect(probe.upBeyond.maxMs).toBe(1)
     expect(probe.counts.sent).toBe(2)
   })
+
+  it('knows whose frame it is, leaves ignored calls out, and starts anew', () => {
+    const probe = new Probe(2)
+    probe.startMeasuring()
+    const send = (call: number, no: number, ms: number): Uint8Array => {
+      const f = frame()
+      probe.sending(f, call, no, 0)
+      probe.heard(f, ms)
+      return f
+    }
+    expect(probe.callOf(send(1, 1, 30))).toBe(1)
+    expect(probe.callOf(frame())).toBe(-1)
+    probe.reset()
+    probe.ignore(1)
+    send(0, 2, 50)
+    send(1, 2, 90)
+    expect(probe.counts).toEqual({ sent: 1, heard: 1, returned: 0 })
+    expect(probe.up.maxMs).toBe(50)
+    expect(probe.upBeyond.maxMs).toBe(0)
+  })
 })

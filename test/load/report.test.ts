@@ -24,9 +24,28 @@ describe('load settings', () => {
     expect(loadSettings(['--total', '1000', '--cps', '50'])).toMatchObject({ mode: 'churn', total: 1000, cps: 50 })
   })
 
+  it('make the latency budget a small run of its own, and slow bots a phase of the steady one', () => {
+    expect(loadSettings(['--budget'])).toMatchObject({ mode: 'budget', calls: 10, seconds: 5 })
+    expect(loadSettings(['--budget', '--calls', '3'])).toMatchObject({ mode: 'budget', calls: 3 })
+    expect(loadSettings(['--calls', '9', '--slow-bots', '2'])).toMatchObject({ mode: 'steady', slowBots: 2 })
+  })
+
+  it('choose what the bots speak, and at which rate', () => {
+    expect(loadSettings(['--dialect', 'twilio'])).toMatchObject({ dialect: 'twilio', rate: undefined })
+    expect(loadSettings(['--rate', '24000'])).toMatchObject({ dialect: 'native-binary', rate: 24_000 })
+  })
+
   it('refuse what makes no sense, by name', () => {
     expect(() => loadSettings(['--calls', 'many'])).toThrow('--calls must be a whole number')
-    expect(() => loadSettings(['--dialect', 'twilio'])).toThrow('--dialect')
+    expect(() => loadSettings(['--dialect', 'morse'])).toThrow('--dialect must be one of native-json')
+    expect(() => loadSettings(['--rate', '44100'])).toThrow('--rate must be 16000 or 24000')
+    expect(() => loadSettings(['--rate', '16000', '--dialect', 'twilio'])).toThrow('--rate is for the native dialects')
+    expect(() => loadSettings(['--budget', '--total', '9'])).toThrow('--budget and --total')
+    expect(() => loadSettings(['--budget', '--dialect', 'twilio'])).toThrow('need a native dialect')
+    expect(() => loadSettings(['--budget', '--slow-bots', '2'])).toThrow('--slow-bots is for neither')
+    expect(() => loadSettings(['--calls', '4', '--slow-bots', '4'])).toThrow(
+      '--slow-bots must be a whole number from 0',
+    )
     expect(() => loadSettings(['--nonsense'])).toThrow(UsageError)
   })
 })
@@ -87,12 +106,12 @@ describe('readings of /metrics', () => {
 
 describe('the report', () => {
   const report: LoadReport = {
-    calls: 100, failures: 1, seconds: 20, dialect: 'native-binary', recording: true, workers: 1,
+    calls: 100, failures: 1, seconds: 20, dialect: 'native-binary', rate: null, recording: true, workers: 1,
     cpuPercentPerCall: 0.31, floor: { c: null, node: 0.4 }, ratioToFloor: 0.775,
     upMs: { p50: 21.2, p99: 24, p999: 30 }, downMs: null, upBeyondMs: null, downBeyondMs: null, interArrivalMs: null,
     lostFrames: 2, lateFrames: 3, framesSent: 1000, packetsPerSecond: { sent: 50, heard: 49.9, returned: 50 }, setupMs: null, ringMs: null, rssMb: null, rssBaseMb: null,
     gcMaxMs: null, loopDelayMs: { control: null, media: null },
-    generator: { worstLateMs: 3, skippedMs: 0, cpuPercent: 60 }, problems: { '486 Busy Here': 1 },
+    generator: { worstLateMs: 3, skippedMs: 0, cpuPercent: 60 }, loadAverage: 1.5, problems: { '486 Busy Here': 1 },
   } // prettier-ignore
 
   it('prints what was measured, a dash for what was not, and why calls failed', () => {
@@ -101,6 +120,12 @@ describe('the report', () => {
     expect(text).toContain('21.2 ms / 24.0 ms / 30.0 ms')
     expect(text).toMatch(/bot to caller.*-\n/)
     expect(text).toContain('1 x 486 Busy Here')
+  })
+
+  it('says what the bots spoke, and no lost frames where none can be counted', () => {
+    const text = loadTable({ ...report, rate: 16_000, lostFrames: null })
+    expect(text).toContain('native-binary, pcm16 16000 Hz')
+    expect(text).toContain('1000 sent, - lost')
   })
 
   it('names what a leak run left behind', () => {

@@ -1,0 +1,147 @@
+/**
+ * Slow bots beside good ones, in one process and on the same calls: first every bot is good, then the last N stop
+ * reading. What counts is the latency of the others, which must not notice.
+ *
+ *   ramp ─▶ settle ─▶ measure twice ─▶ N bots stop reading, until the bridge can write no more ─▶ measure ─▶ dialled anew?
+ *            └ both times after the same flood of pings, which is what fills the sockets (stalling-bot.ts)
+ */
+import { loadavg } from 'node:os'
+import { sleep } from '../lib/clock.ts'
+import { BotServer } from './bot-server.ts'
+import { Bridge } from './bridge.ts'
+import { grownBy, type SlowReport, type Ways } from './budget-report.ts'
+import { echoBot, echoCounts } from './echo-bot.ts'
+import type { LoadOptions, Progress } from './options.ts'
+import { Pacer } from './pacer.ts'
+import { Phone } from './phone.ts'
+import { Probe } from './probe.ts'
+import { sum } from './readings.ts'
+import { latency, Tally } from './report.ts'
+import { StallingBot } from './stalling-bot.ts'
+import { LatencyHistogram } from './stats.ts'
+import { answered, hangupAll, ramp } from './steady.ts'
+import { bytesUnderWay } from './tcp-queue.ts'
+
+const SETTLE_MS = 4000
+/** About as long as it takes to fill the kernel's part of a socket. */
+const FLOOD_MS = 8000
+const TRAIL_MS = 1000
+/** The bridge gives a bot up that has read nothing for 10 s (BOT-PROTOCOL §4), then dials it within a quarter. */
+const REDIAL_MS = 15_000
+/** The figure of the dropped audio is written when a call ends. */
+const WRITTEN_MS = 500
+
+export async function slowRun(o: LoadOptions, say: Progress): Promise<SlowReport> {
+  const { clock, log, calls, slowBots } = o
+  const probe = new Probe(calls)
+  const pacer = new Pacer(clock)
+  const counts = echoCounts()
+  const problems = new Tally()
+  const current = new Map<number, StallingBot>()
+  /** By call: when its bot was dialled anew. */
+  const redialledAt = new Map<number, number>()
+  const stalled = new Set<StallingBot>()
+  const recognised = (call: number, bot: StallingBot): void => {
+    const before = current.get(call)
+    if (before && stalled.has(before) && !redialledAt.has(call)) redialledAt.set(call, clock.now())
+    current.set(call, bot)
+  }
+  const bots: BotServer = await BotServer.listen(
+    (socket, peerPort) =>
+      new StallingBot(socket, {
+        clock,
+        probe,
+        echo: echoBot(socket, clock, counts, probe),
+        underWay: () => bytesUnderWay(peerPort, bots.port),
+        recognised,
+      }),
+  )
+  const phone = await Phone.start({ clock, log, pacer, codecs: ['pcmu'] })
+  let bridge: Bridge | undefined
+  try {
+    say('starting the bridge')
+    bridge = await Bridge.start({ ...o, botUrl: bots.url, maxCalls: calls + 10, core: o.pin ? 0 : undefined })
+    o.onStop(() => void bridge?.stop())
+    say(`placing ${calls} calls`)
+    const up = await answered(await ramp(o, bridge, phone, probe, new LatencyHistogram()), problems)
+    await sleep(clock, SETTLE_MS)
+    const slow = Array.from({ length: slowBots }, (_, i) => calls - 1 - i)
+    for (const call of slow) probe.ignore(call)
+    await Promise.all(slow.flatMap((call) => current.get(call)?.flood(FLOOD_MS) ?? []))
+    await sleep(clock, SETTLE_MS)
+
+    say(`every bot reads: measuring for ${o.seconds} s, twice`)
+    const first = await measured(o, probe, pacer)
+    const before = await measured(o, probe, pacer)
+    say(`${slowBots} bots stop reading`)
+    const fullAt = new Map<number, number>()
+    let filledBytes = 0
+    await Promise.all(
+      slow.map(async (call) => {
+        const bot = current.get(call)
+        if (!bot) return problems.add('a slow bot has no call')
+        stalled.add(bot)
+        filledBytes = Math.max(filledBytes, await bot.stall())
+        fullAt.set(call, clock.now())
+      }),
+    )
+    await sleep(clock, SETTLE_MS)
+    say(`measuring for ${o.seconds} s`)
+    const during = await measured(o, probe, pacer)
+    say('waiting for the bridge to give them up')
+    const untilMs = Math.max(0, ...fullAt.values()) + REDIAL_MS
+    while (redialledAt.size < fullAt.size && clock.now() < untilMs) await sleep(clock, 100)
+    await sleep(clock, TRAIL_MS)
+
+    const slowCalls = new Set(up.slice(calls - slowBots))
+    for (const call of up)
+      if (call.end && !slowCalls.has(call)) problems.add(`ended early: ${call.end.sipStatus} ${call.end.text}`)
+    const callsUp = [...slowCalls].filter((call) => !call.end).length
+    await hangupAll(o, up, problems)
+    await sleep(clock, WRITTEN_MS)
+    const waits = [...redialledAt].map(([call, atMs]) => atMs - (fullAt.get(call) ?? atMs))
+    return {
+      mode: 'slow-bots',
+      calls,
+      failures: Object.values(problems.counts).reduce((a, b) => a + b, 0),
+      seconds: o.seconds,
+      dialect: o.dialect,
+      slowBots,
+      before,
+      during,
+      p99GrowthMs: grownBy(before, during),
+      p99NoiseMs: grownBy(first, before),
+      slow: {
+        filledBytes,
+        redialled: redialledAt.size,
+        redialMs: waits.length ? { least: Math.min(...waits), most: Math.max(...waits) } : null,
+        callsUp,
+        droppedMs: sum(await bridge.metrics(), 'trunkline_bot_dropped_ms_total'),
+      },
+      problems: problems.counts,
+    }
+  } finally {
+    await bridge?.stop()
+    await phone.close()
+    await bots.close()
+  }
+}
+
+async function measured({ clock, seconds }: LoadOptions, probe: Probe, pacer: Pacer): Promise<Ways> {
+  probe.reset()
+  pacer.resetHealth()
+  probe.startMeasuring()
+  await sleep(clock, seconds * 1000)
+  probe.stopMeasuring()
+  const { worstLateMs } = pacer.health
+  await sleep(clock, TRAIL_MS)
+  return {
+    upMs: latency(probe.up),
+    downMs: latency(probe.down),
+    upBeyondMs: latency(probe.upBeyond),
+    downBeyondMs: latency(probe.downBeyond),
+    lostFrames: probe.counts.sent - probe.counts.returned,
+    worstLateMs,
+    loadAverage: loadavg()[0],
+  }
+}
