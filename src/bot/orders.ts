@@ -17,7 +17,7 @@ import type { SessionOwner } from './session.ts'
 import type { Voice } from './voice.ts'
 
 /** Orders that wait for an answer which is on its way. */
-const MAX_EARLY = 0
+const MAX_EARLY = 16
 
 export type Order = Exclude<BotMessage, AudioMessage | { kind: 'mistake' }>
 
@@ -104,6 +104,7 @@ export class Orders {
         hearing.held = m.held
         return
       case 'recording':
+        if (this.#waits(m)) return
         return owner.request({ ask: 'recording', ref: m.ref, action: m.action })
       case 'note':
         return owner.request({ ask: 'note', data: m.data })
@@ -123,14 +124,21 @@ export class Orders {
   }
 
   /**
-   * True: not now. An inbound call that we answer by ourselves is answered because its bot is there, so what the bot asks
-   * in its first milliseconds waits for the caller's ACK: bots written for others know of no state before the answer.
+   * True: it is done at the answer. An inbound call that we answer by ourselves is answered because its bot is there, so
+   * what the bot asks in its first milliseconds waits for the caller's ACK: bots written for others know of no state
+   * before the answer.
    */
+  #waits(m: Order): boolean {
+    const { direction, answer_mode } = this.#w.plan.start
+    if (this.#w.state() === 'answered' || direction !== 'inbound' || answer_mode !== 'auto') return false
+    if (this.#early.length >= MAX_EARLY) return false
+    this.#early.push(m)
+    return true
+  }
+
   #notAnswered(m: Order): boolean {
     if (this.#w.state() === 'answered') return false
-    const { direction, answer_mode } = this.#w.plan.start
-    if (direction === 'inbound' && answer_mode === 'auto' && this.#early.length < MAX_EARLY) this.#early.push(m)
-    else this.#w.error('not_allowed', 'The call is not answered yet.', m.ref)
+    if (!this.#waits(m)) this.#w.error('not_allowed', 'The call is not answered yet.', m.ref)
     return true
   }
 

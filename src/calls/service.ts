@@ -239,6 +239,11 @@ export class CallService {
     }
     if (call.record.state === 'bridged' || call.transfer) return
     if (clean) return this.#endFrom(call, 'bot_hangup', 'bot', reason)
+    // Lost between our 200 and the caller's ACK: what follows needs the call answered, and is not the bot once more.
+    if (call.record.direction === 'inbound' && call.record.answeredAtMs === undefined) {
+      call.unattended = reason
+      return
+    }
     // An outbound call that still rings tries its bot again at the answer.
     if (call.record.direction === 'outbound' && call.record.answeredAtMs === undefined) return
     this.#core.log(call).warn({ reason, then: call.bot?.onLost }, 'bot lost')

@@ -112,12 +112,16 @@ describe('start and the phone side', () => {
     const start = { direction: 'inbound', answer_mode: 'auto' }
     const { talk, session, told } = await connected({}, { start }, { state: 'ringing' })
     talk.send({ type: 'dtmf.send', digits: '1' })
+    talk.send({ type: 'recording.start', event_id: 'r' })
     talk.send({ type: 'session.transfer', target: '+911', event_id: 't' })
     await synced(talk)
     expect(told.filter((t) => t.what === 'request' || t.what === 'digits')).toEqual([])
     session.answered()
     expect(told.filter((t) => t.what === 'digits')).toMatchObject([{ digits: '1' }])
-    expect(told.filter((t) => t.what === 'request')).toMatchObject([{ request: { ask: 'transfer', ref: 't' } }])
+    expect(told.filter((t) => t.what === 'request')).toMatchObject([
+      { request: { ask: 'recording', ref: 'r' } },
+      { request: { ask: 'transfer', ref: 't' } },
+    ])
     expect(talk.of('error')).toEqual([])
   })
 

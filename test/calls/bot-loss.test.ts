@@ -89,6 +89,30 @@ describe('a bot that is lost for good', () => {
     expect(w.clock.pending).toBe(0)
   })
 
+  it('between our answer and the ACK to it is not dialled again; its fallback begins with the ACK', async () => {
+    const w = callWorld({ bot: { onLost: 'prompt', fallbackPrompt: 'sorry.wav' } })
+    w.signaling.say({ on: 'incoming', leg: incoming() })
+    await settle()
+    w.media.say(botOpen('c1.1'))
+    expect(w.signaling.all('answer')).toHaveLength(1)
+    w.media.say(botLost('c1.1'))
+    expect(w.media.all('play')).toEqual([])
+    w.signaling.say({ on: 'answered', legId: 'c1.1', sipCallId: 's' })
+    expect(w.media.all('play')).toEqual([['c1.1', 'sorry.wav']])
+    expect(w.media.all('attachBot')).toHaveLength(1)
+    played(w)
+    expect(end(w)).toMatchObject({ outcome: { reason: 'bot_lost' } })
+
+    const plain = callWorld()
+    plain.signaling.say({ on: 'incoming', leg: incoming() })
+    await settle()
+    plain.media.say(botOpen('c1.1'))
+    plain.media.say(botLost('c1.1'))
+    plain.signaling.say({ on: 'answered', legId: 'c1.1', sipCallId: 's' })
+    expect(end(plain)).toMatchObject({ outcome: { result: 'completed', reason: 'bot_lost' } })
+    expect(plain.media.all('attachBot')).toHaveLength(1)
+  })
+
   it('whose prompt cannot be played, or never ends, does not keep the call', async () => {
     const missing = callWorld({ bot: { onLost: 'prompt', fallbackPrompt: 'sorry.wav' } })
     await inboundTalking(missing)

@@ -19,7 +19,7 @@ beforeAll(async () => {
   t = await startTestServer({
     bots: {
       echo: { url: echo.url, transport: 'binary' },
-      talk: { url: talk.url },
+      talk: { url: talk.url, reconnectMs: 0 },
       asks: { url: asks.url, answerMode: 'bot' },
     },
   })

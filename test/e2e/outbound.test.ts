@@ -139,7 +139,7 @@ describe('dial_by_aivoicebot', () => {
       body: { status: 400 },
     })
     expect(
-      await t.api('POST', '/api/dial_by_aivoicebot', { customer_no: '09876543210', wss_url: 'http://x' }),
+      await t.api('POST', '/api/dial_by_aivoicebot', { customer_no: '09876543210', wss_url: 'ftp://x' }),
     ).toMatchObject({ status: 400, body: { status: 400 } })
     expect(await t.api('POST', '/api/dial_by_aivoicebot', { customer_no: '1' }, 'wrong')).toMatchObject({ status: 401 })
   })

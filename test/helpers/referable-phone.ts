@@ -47,7 +47,7 @@ export class ReferablePhone {
   }
 
   get #contact(): string {
-    return `sip:phone@127.0.0.1:${(this.#socket.address()).port}`
+    return `sip:phone@127.0.0.1:${this.#socket.address().port}`
   }
 
   /** NOTIFY with what became of the call to the target, such as `200 OK`. */
