@@ -89,8 +89,8 @@ function fill(dst: Buffer, start: number, opcode: number, payload: Uint8Array): 
     dst[at + 3] = payload[i + 3] ^ d
     at += 4
   }
-  if (i < n) dst[at++] = payload[i++] ^ a
-  if (i < n) dst[at++] = payload[i++] ^ b
-  if (i < n) dst[at++] = payload[i++] ^ c
+  if (i < n) dst[at++] = payload[i] ^ a
+  if (i + 1 < n) dst[at++] = payload[i + 1] ^ b
+  if (i + 2 < n) dst[at++] = payload[i + 2] ^ c
   return at
 }

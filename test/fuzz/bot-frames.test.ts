@@ -198,7 +198,7 @@ describe('frames from a bot', () => {
     run(20)
     const before = used()
     run(100)
-    expect(used() - before).toBeLessThan(4_000_000)
+    expect(used() - before).toBeLessThan(16_000_000)
   })
 
   it('of 1 byte to 1 MB leave the playback sound', () => {
