@@ -21,6 +21,8 @@ export interface HearingPort {
   /** The bot's socket is open. */
   readonly open: boolean
   bufferedBytes(): number
+  /** How far the bot is behind with reading, ms. */
+  lagMs(): number
   /** Writes one frame; returns its bytes on the wire. */
   media(frame: MediaFrame): number
   stuck(): void
@@ -60,6 +62,7 @@ export class Hearing implements FrameSink {
       options.audio.input,
       {
         bufferedBytes: () => options.port.bufferedBytes(),
+        lagMs: () => options.port.lagMs(),
         sendAudio: (frame) => options.port.media(frame),
         stuck: () => options.port.stuck(),
       },
@@ -121,6 +124,7 @@ export class Hearing implements FrameSink {
       {
         // The room is looked at before: nothing of a replay is dropped.
         bufferedBytes: () => 0,
+        lagMs: () => 0,
         sendAudio: (frame) => this.#port.media(Object.assign(again, frame, { replay: true })),
         stuck: () => {},
       },

@@ -86,6 +86,11 @@ export class Link {
     return this.#socket?.bufferedBytes ?? 0
   }
 
+  /** How far the bot is behind with reading, ms, as far as pings tell. */
+  get lagMs(): number {
+    return this.#socket?.lagMs ?? 0
+  }
+
   get rttMs(): number | undefined {
     return this.#socket?.rttMs
   }

@@ -184,6 +184,7 @@ export class BotSession {
           return link.open
         },
         bufferedBytes: () => link.bufferedBytes,
+        lagMs: () => link.lagMs,
         media: (frame) => this.#media(frame),
         stuck: () => link.lose('stuck'),
       },

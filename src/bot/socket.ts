@@ -13,7 +13,7 @@ const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 const MAX_FRAGMENTS = 1024
 /** 8 MiB in one second is 500 times real time; past it we stop reading until the second is over. */
 const MAX_BYTES_PER_SECOND = 8 * 1024 * 1024
-/** A pong is due before the next ping but one: a half-open connection is found within 5 s. */
+/** A pong is due before the next ping, or any other sign of life within 3 s: a half-open connection is found within 5 s. */
 const PING_EVERY_MS = 2000
 const PONG_WITHIN_MS = 3000
 /** A server that has never answered a ping is judged by what it sends, and more patiently. */
@@ -57,7 +57,9 @@ export class BotSocket {
   #grace: Timer | undefined
   #paused: Timer | undefined
   #heardAtMs = 0
-  #pingedAtMs = -1
+  #pinged = 0
+  /** When those went out that are not answered yet. */
+  readonly #pingsAtMs: number[] = []
   #ponged = false
   #rttMs: number | undefined
   #subprotocol: string | undefined
@@ -90,7 +92,7 @@ export class BotSocket {
     })
     ws.on('open', () => this.#opened())
     ws.on('message', (data, isBinary) => this.#received(data, isBinary))
-    ws.on('pong', () => this.#pong())
+    ws.on('pong', (data) => this.#pong(data))
     ws.on('ping', () => (this.#heardAtMs = this.#clock.now()))
     ws.on('error', (err: Error & { code?: string }) => {
       this.#why ??= err.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 'oversize' : (err.code ?? errorText(err))
@@ -102,7 +104,15 @@ export class BotSocket {
     return this.#ws.readyState === WebSocket.OPEN
   }
 
-  /** Of the last ping, ms; what comes behind our own queue, so a slow reader shows here too. */
+  /**
+   * How long the oldest ping has been waiting for its pong, ms. It stands behind everything that we wrote before it, also
+   * in the kernel's buffers, which hold minutes of audio: only this tells how far behind a reader is.
+   */
+  get lagMs(): number {
+    return this.#ponged && this.#pingsAtMs.length > 0 ? this.#clock.now() - this.#pingsAtMs[0] : 0
+  }
+
+  /** Of the last ping that was answered, ms. */
   get rttMs(): number | undefined {
     return this.#rttMs
   }
@@ -158,18 +168,23 @@ export class BotSocket {
   #keepAlive(): void {
     const nowMs = this.#clock.now()
     const quietMs = nowMs - this.#heardAtMs
-    const overdue = this.#pingedAtMs >= 0 && nowMs - this.#pingedAtMs >= PONG_WITHIN_MS - PING_EVERY_MS
-    if (quietMs >= SILENT_MS || (this.#ponged && overdue && quietMs >= PONG_WITHIN_MS)) return this.kill('ping_timeout')
-    if (this.#pingedAtMs < 0) this.#pingedAtMs = nowMs
-    if (this.open) this.#ws.ping()
+    const overdue = this.#ponged && this.lagMs >= PING_EVERY_MS && quietMs >= PONG_WITHIN_MS
+    if (quietMs >= SILENT_MS || overdue) return this.kill('ping_timeout')
+    if (!this.open) return
+    this.#pingsAtMs.push(nowMs)
+    this.#ws.ping(String(this.#pinged++))
   }
 
-  #pong(): void {
+  // Says which ping it answers (RFC 6455 §5.5.3: that one, or the latest of several): those before are answered with it.
+  #pong(data: Buffer): void {
     const nowMs = this.#clock.now()
-    this.#ponged = true
     this.#heardAtMs = nowMs
-    if (this.#pingedAtMs >= 0) this.#rttMs = nowMs - this.#pingedAtMs
-    this.#pingedAtMs = -1
+    const number = Number(data.toString('latin1'))
+    const first = this.#pinged - this.#pingsAtMs.length
+    if (!Number.isInteger(number) || number < first || number >= this.#pinged) return
+    this.#ponged = true
+    const answered = this.#pingsAtMs.splice(0, number - first + 1)
+    this.#rttMs = nowMs - answered[answered.length - 1]
   }
 
   #received(data: RawData, isBinary: boolean): void {

@@ -14,6 +14,8 @@ const HELD_MS = 500
 /** What may lie in the socket's own buffer, from where nothing can be dropped any more. */
 const IN_SOCKET_MS = 100
 const STUCK_MS = 10_000
+/** A bot so far behind gets nothing more until it has read: the kernel's buffers alone would hold minutes. */
+const MOST_LAG_MS = 5000
 
 // Of all uplinks: nothing in them outlives a call.
 const LOW = new Int16Array(FRAME_SAMPLES)
@@ -22,6 +24,8 @@ const HIGH = new Int16Array(FRAME_SAMPLES * 3)
 export interface UplinkPort {
   /** Bytes that the kernel has not taken. */
   bufferedBytes(): number
+  /** How far the bot is behind with reading, ms. */
+  lagMs(): number
   /** Writes one frame; returns its bytes on the wire. The object is the same each time, and borrowed. */
   sendAudio(frame: MediaFrame): number
   /** The bot has not read anything for so long that it counts as dead. */
@@ -151,7 +155,8 @@ export class Uplink implements FrameSink {
   }
 
   #fitsIn(bufferedBytes: number): boolean {
-    return bufferedBytes <= (this.#wireBytesPerFrame * IN_SOCKET_MS) / this.#format.frameMs
+    const mostBytes = (this.#wireBytesPerFrame * IN_SOCKET_MS) / this.#format.frameMs
+    return bufferedBytes <= mostBytes && this.#port.lagMs() <= MOST_LAG_MS
   }
 
   #send(audio: Uint8Array, lostMs: number): void {

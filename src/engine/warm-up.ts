@@ -43,6 +43,7 @@ export function warmUp(): void {
     const feed = new BridgeFeed()
     const port = {
       bufferedBytes: () => 0,
+      lagMs: () => 0,
       stuck: nothing,
       sendAudio: (m: MediaFrame) => dialect.media(m, m.timestampMs),
     }

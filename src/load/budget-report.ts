@@ -76,7 +76,6 @@ export interface SlowReport {
   p99NoiseMs: Growth
   slow: {
     /** Bytes that the kernel held for the fullest of them when the bridge could write no more. */
-    filledBytes: number
     /** How many were given up by the bridge, and dialled anew. */
     redialled: number
     /** From full to the new connection; the fastest and the slowest. */
@@ -153,10 +152,9 @@ export function slowTable(r: SlowReport): string {
     [
       'slow bots',
       `${slow.redialled} of ${r.slowBots} given up and dialled anew` +
-        (slow.redialMs ? `, ${ms(slow.redialMs.least)} to ${ms(slow.redialMs.most)} after they were full` : ''),
+        (slow.redialMs ? `, ${ms(slow.redialMs.least)} to ${ms(slow.redialMs.most)} after they stopped` : ''),
     ],
     ['  their calls', `${slow.callsUp} still up; ${orDash(slow.droppedMs, ' ms', 0)} of caller audio dropped`],
-    ['  held by the kernel', `${Math.round(slow.filledBytes / 1024)} KB at most`],
     ['generator late', `${ms(before.worstLateMs)}  ->  ${ms(during.worstLateMs)}`],
     ['load average', `${before.loadAverage.toFixed(1)}  ->  ${during.loadAverage.toFixed(1)}`],
     ...problemRows(r.problems),

@@ -2,8 +2,7 @@
  * Slow bots beside good ones, in one process and on the same calls: first every bot is good, then the last N stop
  * reading. What counts is the latency of the others, which must not notice.
  *
- *   ramp ─▶ settle ─▶ measure twice ─▶ N bots stop reading, until the bridge can write no more ─▶ measure ─▶ dialled anew?
- *            └ both times after the same flood of pings, which is what fills the sockets (stalling-bot.ts)
+ *   ramp ─▶ settle ─▶ measure twice ─▶ N bots stop reading ─▶ nothing more is sent to them ─▶ measure ─▶ dialled anew?
  */
 import { loadavg } from 'node:os'
 import { sleep } from '../lib/clock.ts'
@@ -20,14 +19,13 @@ import { latency, Tally } from './report.ts'
 import { StallingBot } from './stalling-bot.ts'
 import { LatencyHistogram } from './stats.ts'
 import { answered, hangupAll, ramp } from './steady.ts'
-import { bytesUnderWay } from './tcp-queue.ts'
 
 const SETTLE_MS = 4000
-/** About as long as it takes to fill the kernel's part of a socket. */
-const FLOOD_MS = 8000
+/** The bridge sends no more to a bot that is 5 s behind (bot/uplink.ts): from there on it costs what it costs. */
+const BEHIND_MS = 6000
 const TRAIL_MS = 1000
 /** The bridge gives a bot up that has read nothing for 10 s (BOT-PROTOCOL §4), then dials it within a quarter. */
-const REDIAL_MS = 15_000
+const REDIAL_MS = 20_000
 /** The figure of the dropped audio is written when a call ends. */
 const WRITTEN_MS = 500
 
@@ -47,12 +45,11 @@ export async function slowRun(o: LoadOptions, say: Progress): Promise<SlowReport
     current.set(call, bot)
   }
   const bots: BotServer = await BotServer.listen(
-    (socket, peerPort) =>
+    (socket) =>
       new StallingBot(socket, {
         clock,
         probe,
         echo: echoBot(socket, clock, counts, probe),
-        underWay: () => bytesUnderWay(peerPort, bots.port),
         recognised,
       }),
   )
@@ -67,30 +64,26 @@ export async function slowRun(o: LoadOptions, say: Progress): Promise<SlowReport
     await sleep(clock, SETTLE_MS)
     const slow = Array.from({ length: slowBots }, (_, i) => calls - 1 - i)
     for (const call of slow) probe.ignore(call)
-    await Promise.all(slow.flatMap((call) => current.get(call)?.flood(FLOOD_MS) ?? []))
-    await sleep(clock, SETTLE_MS)
 
     say(`every bot reads: measuring for ${o.seconds} s, twice`)
     const first = await measured(o, probe, pacer)
     const before = await measured(o, probe, pacer)
     say(`${slowBots} bots stop reading`)
-    const fullAt = new Map<number, number>()
-    let filledBytes = 0
-    await Promise.all(
-      slow.map(async (call) => {
-        const bot = current.get(call)
-        if (!bot) return problems.add('a slow bot has no call')
-        stalled.add(bot)
-        filledBytes = Math.max(filledBytes, await bot.stall())
-        fullAt.set(call, clock.now())
-      }),
-    )
-    await sleep(clock, SETTLE_MS)
+    const stalledAtMs = clock.now()
+    for (const call of slow) {
+      const bot = current.get(call)
+      if (!bot) {
+        problems.add('a slow bot has no call')
+        continue
+      }
+      stalled.add(bot)
+      bot.stall()
+    }
+    await sleep(clock, BEHIND_MS)
     say(`measuring for ${o.seconds} s`)
     const during = await measured(o, probe, pacer)
     say('waiting for the bridge to give them up')
-    const untilMs = Math.max(0, ...fullAt.values()) + REDIAL_MS
-    while (redialledAt.size < fullAt.size && clock.now() < untilMs) await sleep(clock, 100)
+    while (redialledAt.size < stalled.size && clock.now() < stalledAtMs + REDIAL_MS) await sleep(clock, 100)
     await sleep(clock, TRAIL_MS)
 
     const slowCalls = new Set(up.slice(calls - slowBots))
@@ -99,7 +92,7 @@ export async function slowRun(o: LoadOptions, say: Progress): Promise<SlowReport
     const callsUp = [...slowCalls].filter((call) => !call.end).length
     await hangupAll(o, up, problems)
     await sleep(clock, WRITTEN_MS)
-    const waits = [...redialledAt].map(([call, atMs]) => atMs - (fullAt.get(call) ?? atMs))
+    const waits = [...redialledAt.values()].map((atMs) => atMs - stalledAtMs)
     return {
       mode: 'slow-bots',
       calls,
@@ -112,7 +105,6 @@ export async function slowRun(o: LoadOptions, say: Progress): Promise<SlowReport
       p99GrowthMs: grownBy(before, during),
       p99NoiseMs: grownBy(first, before),
       slow: {
-        filledBytes,
         redialled: redialledAt.size,
         redialMs: waits.length ? { least: Math.min(...waits), most: Math.max(...waits) } : null,
         callsUp,

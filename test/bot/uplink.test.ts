@@ -14,8 +14,10 @@ function rig(format: Partial<AudioFormat> = {}) {
   const port = {
     buffered: 0,
     blocked: false,
+    lag: 0,
     stuckCalls: 0,
     bufferedBytes: () => port.buffered,
+    lagMs: () => port.lag,
     sendAudio: (frame: MediaFrame) => {
       const { audio, chunk, timestampMs, lostMs } = frame
       objects.add(frame)
@@ -48,6 +50,31 @@ describe('Uplink', () => {
       [960, 1, 60, 60],
     ])
     expect(sent[0].first).toBe(DECODE.pcmu[0] & 255)
+  })
+
+  it('keeps back what a bot more than 5 s behind could not read anyway, and goes on when it has caught up', () => {
+    const { port, sent, hear } = rig()
+    port.lag = 5000
+    hear(1)
+    expect(sent.length).toBe(1)
+    port.lag = 5020
+    hear(100)
+    expect(sent.length).toBe(1)
+    port.lag = 3000
+    hear(1)
+    // The last 400 ms, and this frame; the first of them says what is gone.
+    expect(sent.length).toBe(21)
+    expect(sent[1]).toMatchObject({ lostMs: 1620, timestampMs: 20 + 1620 })
+    expect(port.stuckCalls).toBe(0)
+  })
+
+  it('counts a bot as dead that stays so far behind for 10 s', () => {
+    const { port, hear } = rig()
+    port.lag = 6000
+    hear(499)
+    expect(port.stuckCalls).toBe(0)
+    hear(3)
+    expect(port.stuckCalls).toBe(1)
   })
 
   it('drops the oldest once 500 ms wait, and the next frame that gets through tells how much', () => {

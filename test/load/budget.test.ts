@@ -11,7 +11,6 @@ import {
 } from '../../src/load/budget-report.ts'
 import { SoundWatch } from '../../src/load/sound-watch.ts'
 import { LatencyHistogram } from '../../src/load/stats.ts'
-import { bytesIn } from '../../src/load/tcp-queue.ts'
 import { FakeClock } from '../fakes/clock.ts'
 
 const SILENCE = new Uint8Array(160).fill(0xff)
@@ -90,21 +89,6 @@ describe('openingBot', () => {
   })
 })
 
-describe('bytes under way between two ports', () => {
-  it('are what the one has not sent and the other has not read', () => {
-    const text = [
-      '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode',
-      '   0: 0100007F:1F90 0100007F:D2A4 01 00000000:00000100 00:00000000 00000000     0        0 1 1 0 20 4 30 10 -1',
-      '   1: 0100007F:D2A4 0100007F:1F90 01 00000020:00000007 01:00000014 00000000     0        0 2 3 0 20 4 0 10 -1',
-      '   2: 0100007F:D2A5 0100007F:1F90 01 00000999:00000999 01:00000014 00000000     0        0 3 3 0 20 4 0 10 -1',
-      '',
-    ].join('\n')
-    expect(bytesIn(text, 0xd2a4, 0x1f90)).toBe(0x120)
-    expect(bytesIn(text, 0x1f90, 0xd2a4)).toBe(7)
-    expect(bytesIn('', 1, 2)).toBe(0)
-  })
-})
-
 describe('the simulated installation', () => {
   const bot = (o: Partial<Parameters<typeof bootstrapFile>[0]>): unknown => {
     const file = bootstrapFile({ botUrl: 'ws://b/', dialect: 'native-binary', recording: false, maxCalls: 1, ...o })
@@ -144,7 +128,7 @@ describe('the reports of single stretches', () => {
     const report: SlowReport = {
       mode: 'slow-bots', calls: 10, failures: 0, seconds: 8, dialect: 'native-binary', slowBots: 2, before, during,
       p99GrowthMs: grownBy(before, during), p99NoiseMs: grownBy(before, before),
-      slow: { filledBytes: 4 << 20, redialled: 2, redialMs: { least: 10_100, most: 10_300 }, callsUp: 2, droppedMs: 20_000 },
+      slow: { redialled: 2, redialMs: { least: 10_100, most: 10_300 }, callsUp: 2, droppedMs: 20_000 },
       problems: {},
     } // prettier-ignore
     const text = slowTable(report)
@@ -152,7 +136,6 @@ describe('the reports of single stretches', () => {
     expect(text).toContain('+1.50 ms to the bot, -1.00 ms to the caller')
     expect(text).toMatch(/beyond the standing delay grew by +\+0\.00 ms \/ -/)
     expect(text).toContain('2 of 2 given up and dialled anew')
-    expect(text).toContain('4096 KB at most')
   })
 
   it('have null where nothing was seen', () => {
