@@ -55,7 +55,12 @@ export async function bench(): Promise<Result[]> {
   const playback = (encoding: Encoding, sampleRate: SampleRate): Playback =>
     new Playback({ format: { encoding, sampleRate }, bufferMs: 10_000, gate: 'open', listener })
   const uplink = (to: NativeDialect, encoding: Encoding, sampleRate: SampleRate): Uplink => {
-    const port = { bufferedBytes: () => 0, lagMs: () => 0, stuck: nothing, sendAudio: (m: MediaFrame) => to.media(m, m.timestampMs) }
+    const port = {
+      bufferedBytes: () => 0,
+      lagMs: () => 0,
+      stuck: nothing,
+      sendAudio: (m: MediaFrame) => to.media(m, m.timestampMs),
+    }
     return new Uplink({ encoding, sampleRate, frameMs: 20 }, port, () => 0)
   }
   const hear = (name: string, up: Uplink, law: Law = 'pcmu'): Result[] => measure(name, () => up.frame(frame, law, 0))
