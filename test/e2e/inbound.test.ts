@@ -72,7 +72,10 @@ describe('a call to a number with an echo bot', () => {
       // Which of our frames each packet brought; -1 is a filled slot, where this machine was late.
       const order = heard.map((frame) => sent.indexOf(frame)).filter((n) => n >= 0)
       expect(order.length).toBeGreaterThan(75)
-      expect(order).toEqual(order.map((_, i) => order[0] + i))
+      expect(order).toEqual([...order].sort((a, b) => a - b))
+      // Each whole and in its place. A stall of this machine leaves a live stream behind; what it was behind is cut.
+      const missing = order.at(-1)! - order[0] + 1 - order.length
+      expect(missing).toBeLessThanOrEqual(Math.ceil(order.length / 20))
 
       const record = await until(async () => {
         const r = await recordOf(caller)
