@@ -191,7 +191,12 @@ export class BotSocket {
     if (!Buffer.isBuffer(data) || this.#done) return
     this.#heardAtMs = this.#clock.now()
     this.#meter(data.length)
-    this.#guard(() => this.#listener.message(data, isBinary))
+    // As #guard does, without a closure for each message.
+    try {
+      this.#listener.message(data, isBinary)
+    } catch (err) {
+      this.#listener.fault(err)
+    }
   }
 
   #meter(bytes: number): void {

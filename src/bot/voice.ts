@@ -215,8 +215,10 @@ export class Voice implements FrameSource {
       if (!wrong.play) return
     }
     const wasEmpty = playback.queuedSamples === 0
-    if (playback.playing) this.#takeUpSlack()
-    else this.#slack.began(this.#clock.now())
+    // Whole ms: V8 would put a fraction into an object.
+    const nowMs = Math.floor(this.#clock.now())
+    if (playback.playing) this.#takeUpSlack(nowMs)
+    else this.#slack.began(nowMs)
     if (wanted !== playback.encoding || rate !== playback.sampleRate) playback.setFormat(wanted, rate, this.#law)
     const refused = playback.write(bytes, itemId)
     if (wasEmpty && playback.queuedSamples > 0 && this.#open) this.#port.wake(playback.leadMs)
@@ -229,9 +231,9 @@ export class Voice implements FrameSource {
   }
 
   // Delay that no chunk has needed: the slot moves as far as it may, the rest goes by frames.
-  #takeUpSlack(): void {
+  #takeUpSlack(nowMs: number): void {
     const slackMs = this.#playback.queuedMs + this.#port.untilTakenMs()
-    const spareMs = this.#slack.arrived(slackMs, this.#clock.now())
+    const spareMs = this.#slack.arrived(slackMs, nowMs)
     if (spareMs === 0) return
     const restMs = spareMs - this.#port.sooner(spareMs)
     if (restMs < LEAST_REST_MS || !this.#playback.streaming) return

@@ -13,8 +13,8 @@ export interface Installation {
   maxCalls: number
   /** The carrier's SIP port, for calls that go out. */
   carrierPort?: number
-  /** API key of the account; must have the shape of accounts/key-text.ts. */
-  apiKey?: string
+  /** API key of the account, or several; must have the shape of accounts/key-text.ts. */
+  apiKey?: string | string[]
 }
 
 export const bootstrapFile = (o: Installation): Record<string, unknown> => ({
@@ -22,7 +22,7 @@ export const bootstrapFile = (o: Installation): Record<string, unknown> => ({
     {
       id: 'local',
       name: 'Local',
-      keys: o.apiKey ? [{ key: o.apiKey, name: 'local' }] : [],
+      keys: [o.apiKey ?? []].flat().map((key) => ({ key, name: 'local' })),
       trunks: [
         {
           id: 'carrier',

@@ -17,6 +17,8 @@ export interface BridgeOptions extends Installation {
   workers?: number
   /** Ties the process to one core (with `taskset`). */
   core?: number
+  /** Of this folder, in place of the server's main.ts. */
+  program?: string
   /** How long RTP ports rest, ms. */
   quarantineMs?: number
 }
@@ -72,8 +74,9 @@ export class Bridge {
     if (o.workers !== undefined) env.TRUNKLINE_MEDIA_WORKERS = String(o.workers)
     if (o.quarantineMs !== undefined) env.TRUNKLINE_RTP_QUARANTINE_MS = String(o.quarantineMs)
     const log = openSync(join(dir, 'log'), 'w')
+    const main = o.program === undefined ? MAIN : join(import.meta.dirname, o.program)
     const command =
-      o.core === undefined ? [process.execPath, MAIN] : ['taskset', '-c', String(o.core), process.execPath, MAIN]
+      o.core === undefined ? [process.execPath, main] : ['taskset', '-c', String(o.core), process.execPath, main]
     // taskset replaces itself by the program: the id stays the server's own.
     const child = spawn(command[0], command.slice(1), { env: pathFor(o, env), stdio: ['ignore', log, log] })
     closeSync(log)
@@ -104,6 +107,10 @@ export class Bridge {
       body: JSON.stringify({ customer_no: number, wss_url: botUrl }),
     })
     if (!reply.ok) throw new Error(`dial: ${reply.status} ${(await reply.text()).slice(0, 200)}`)
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
   }
 
   usage(): ProcessUsage | undefined {

@@ -126,7 +126,7 @@ export function budgetTable(r: BudgetReport): string {
   ])
 }
 
-const signed = (value: number | null): string =>
+export const signed = (value: number | null): string =>
   value === null ? '-' : `${value < 0 ? '-' : '+'}${ms(Math.abs(value))}`
 
 export function slowTable(r: SlowReport): string {

@@ -7,6 +7,9 @@ const TICKS_PER_SECOND = 100
 export interface ProcessUsage {
   /** User and system time of all threads since the start. */
   cpuSeconds: number
+  userSeconds: number
+  /** In the kernel: sends, receives, wake-ups. */
+  systemSeconds: number
   rssMb: number
   threads: number
 }
@@ -24,8 +27,11 @@ export function processUsage(pid: number): ProcessUsage | undefined {
   // The name (field 2) may hold spaces and brackets: count from its closing bracket; state is field 3.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const rssKb = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0)
+  const [userSeconds, systemSeconds] = [Number(fields[11]) / TICKS_PER_SECOND, Number(fields[12]) / TICKS_PER_SECOND]
   return {
-    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND,
+    cpuSeconds: userSeconds + systemSeconds,
+    userSeconds,
+    systemSeconds,
     rssMb: rssKb / 1024,
     threads: Number(fields[17]),
   }

@@ -24,6 +24,9 @@ export interface LoadReport {
   workers: number | null
   /** Of one core, the bridge process alone, over the steady state. */
   cpuPercentPerCall: number | null
+  /** Its two parts: in the program, in the kernel. */
+  cpuUserPercentPerCall: number | null
+  cpuSystemPercentPerCall: number | null
   /** The same for a relay without SIP, pacing and recording: Node with plain `ws`; C. */
   floor: { c: number | null; node: number | null }
   /** To the C floor where there is one, else to Node's. */
@@ -128,7 +131,10 @@ export function loadTable(r: LoadReport): string {
       'bots',
       `${r.dialect}, ${r.rate ? `pcm16 ${r.rate} Hz` : 'pcmu'}, recording ${r.recording ? 'on' : 'off'}, media workers ${r.workers ?? 'default'}`,
     ],
-    ['CPU per call', `${orDash(r.cpuPercentPerCall, ' % of one core', 3)} (bridge process alone)`],
+    [
+      'CPU per call',
+      `${orDash(r.cpuPercentPerCall, ' % of one core', 3)} (bridge process alone): user ${orDash(r.cpuUserPercentPerCall, ' %', 3)}, system ${orDash(r.cpuSystemPercentPerCall, ' %', 3)}`,
+    ],
     [
       'floor: node / C',
       `${orDash(r.floor.node, ' %', 3)} / ${orDash(r.floor.c, ' %', 3)}; ratio ${orDash(r.ratioToFloor, '', 2)}`,

@@ -119,7 +119,8 @@ export async function slowRun(o: LoadOptions, say: Progress): Promise<SlowReport
   }
 }
 
-async function measured({ clock, seconds }: LoadOptions, probe: Probe, pacer: Pacer): Promise<Ways> {
+/** The calls of one phase: both ways over so many seconds. */
+export async function measured({ clock, seconds }: LoadOptions, probe: Probe, pacer: Pacer): Promise<Ways> {
   probe.reset()
   pacer.resetHealth()
   probe.startMeasuring()

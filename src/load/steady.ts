@@ -95,8 +95,9 @@ export async function steadyRun(o: LoadOptions, say: Progress): Promise<LoadRepo
     await phone.close()
     await bots.close()
 
-    const cpuPercent = cpu0 && cpu1 ? ((cpu1.cpuSeconds - cpu0.cpuSeconds) / seconds) * 100 : undefined
-    const cpuPercentPerCall = cpuPercent === undefined || up.length === 0 ? null : cpuPercent / up.length
+    const perCall = (part: 'cpuSeconds' | 'userSeconds' | 'systemSeconds'): number | null =>
+      cpu0 && cpu1 && up.length > 0 ? ((cpu1[part] - cpu0[part]) / seconds / up.length) * 100 : null
+    const cpuPercentPerCall = perCall('cpuSeconds')
     const floor = o.floor ? await measureFloor(o, say) : { c: null, node: null }
     const base = floor.c ?? floor.node
     return {
@@ -108,6 +109,8 @@ export async function steadyRun(o: LoadOptions, say: Progress): Promise<LoadRepo
       recording: o.recording,
       workers: o.workers ?? null,
       cpuPercentPerCall,
+      cpuUserPercentPerCall: perCall('userSeconds'),
+      cpuSystemPercentPerCall: perCall('systemSeconds'),
       floor,
       ratioToFloor: base && cpuPercentPerCall !== null ? cpuPercentPerCall / base : null,
       upMs: latency(probe.up),

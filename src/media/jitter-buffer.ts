@@ -12,7 +12,6 @@
  */
 import { DECODE, ENCODE } from '../audio/g711.ts'
 import { FRAME_MS, FRAME_SAMPLES, SAMPLES_PER_MS, SILENCE, type Law } from '../audio/flow.ts'
-import { tsAdd } from '../lib/seq16.ts'
 import { Concealer } from './concealment.ts'
 import { LeadStats } from './lead.ts'
 import { Reception } from './reception.ts'
@@ -50,7 +49,9 @@ export class JitterBuffer {
   readonly #concealer = new Concealer()
   readonly #leads = new LeadStats()
 
-  #ssrc = NONE
+  #started = false
+  /** Signed, as all timestamps here (rtp/packet.ts tells why). */
+  #ssrc = 0
   #packetSamples = FRAME_SAMPLES
   #lastPutMs = 0
   /** Samples played from nowhere since the buffer ran dry: the next packet settles them. */
@@ -59,11 +60,15 @@ export class JitterBuffer {
   #quiet = false
   /** When the newest packets began to come too late, in a row; −1: they do not. */
   #lateSinceMs = -1
-  #strayTs = NONE
+  #afterStray = false
+  #strayTs = 0
   #framesSinceCut = Infinity
   /** Doubles when taking delay back has proved wrong. */
   #patience = PATIENCE
 
+  /** When the packet that is put has come. */
+  nowMs = 0
+  nextTakeMs = 0
   /** Packets of the stream without audio: expected by number, never put. */
   quietPackets = 0
 
@@ -106,11 +111,11 @@ export class JitterBuffer {
   }
 
   get started(): boolean {
-    return this.#ssrc !== NONE
+    return this.#started
   }
 
   get ssrc(): number {
-    return this.#ssrc
+    return this.#ssrc >>> 0
   }
 
   get bufferedMs(): number {
@@ -142,8 +147,9 @@ export class JitterBuffer {
   }
 
   /**
-   * Places one packet.
+   * Places one packet. Timestamp and SSRC may be signed or not.
    * @param data        payload is `data[from, to)`, in `law`
+   * @param nowMs       absent: the field holds. V8 puts a fraction that is handed over into an object
    * @param nextTakeMs  when the next frame will be taken, on the clock of `nowMs`
    */
   put(
@@ -154,16 +160,18 @@ export class JitterBuffer {
     from: number,
     to: number,
     law: Law,
-    nowMs: number,
-    nextTakeMs: number,
+    nowMs?: number,
+    nextTakeMs?: number,
   ): Put {
+    if (nowMs !== undefined) this.nowMs = nowMs
+    if (nextTakeMs !== undefined) this.nextTakeMs = nextTakeMs
     const samples = to - from
     if (samples <= 0 || samples > RING_SAMPLES / 4) return this.#stray()
-    if (ssrc !== this.#ssrc) {
-      if (this.started && this.#alive(nowMs)) return this.#stray()
+    if (!this.#started || (ssrc | 0) !== this.#ssrc) {
+      if (this.#started && this.#alive()) return this.#stray()
       this.#start(seq, rtpTs, ssrc, samples)
       this.#line.store(this.#line.end, data, from, to, law)
-      this.#accept(seq, rtpTs, samples, nowMs)
+      this.#accept(seq, rtpTs, samples)
       return 'started'
     }
     if (this.#reception.isDuplicate(seq)) {
@@ -176,38 +184,39 @@ export class JitterBuffer {
     let at = line.end + jump
     if (jump > JUMP_SAMPLES || jump < -JUMP_SAMPLES || at + samples - line.read > RING_SAMPLES) {
       // One odd packet is dropped; a second in a row, or any when nothing is waiting, moves the stream there.
-      if ((line.ahead > 0 || ahead <= 0) && this.#strayTs !== rtpTs) {
-        this.#strayTs = tsAdd(rtpTs, samples)
+      if ((line.ahead > 0 || ahead <= 0) && !(this.#afterStray && this.#strayTs === (rtpTs | 0))) {
+        this.#afterStray = true
+        this.#strayTs = (rtpTs + samples) | 0
         return this.#stray()
       }
-      this.#resync(rtpTs, nowMs, nextTakeMs)
+      this.#resync(rtpTs)
       at = line.end
     }
-    this.#strayTs = NONE
-    if (at + samples <= line.read && !(ahead > 0 && this.#behindForLong(nowMs))) {
+    this.#afterStray = false
+    if (at + samples <= line.read && !(ahead > 0 && this.#behindForLong())) {
       this.stats.late++
-      this.#measure(at, nowMs, nextTakeMs)
-      this.#accept(seq, rtpTs, samples, nowMs)
+      this.#measure(at)
+      this.#accept(seq, rtpTs, samples)
       return 'dropped'
     }
     if (at + samples <= line.read) {
       // The whole stream has become later than the playout: go with it.
-      this.#resync(rtpTs, nowMs, nextTakeMs)
+      this.#resync(rtpTs)
       at = line.end
     }
     this.#lateSinceMs = -1
     this.#settle(at)
     if (at > line.end && ahead === 1) line.silence(Math.max(line.end, line.read), at)
     line.store(at, data, from, to, law)
-    this.#measure(at, nowMs, nextTakeMs)
-    this.#accept(seq, rtpTs, samples, nowMs)
+    this.#measure(at)
+    this.#accept(seq, rtpTs, samples)
     this.#quiet = false
     return 'kept'
   }
 
   /** A packet of the stream without audio (CN, telephone-event): its number counts, and no audio is expected for now. */
   quiet(seq: number, ssrc: number, nowMs: number): void {
-    if (ssrc !== this.#ssrc || this.#reception.isDuplicate(seq)) return
+    if (!this.#started || (ssrc | 0) !== this.#ssrc || this.#reception.isDuplicate(seq)) return
     this.#quiet = true
     this.quietPackets++
     this.#reception.count(seq)
@@ -249,21 +258,22 @@ export class JitterBuffer {
   #start(seq: number, rtpTs: number, ssrc: number, samples: number): void {
     if (this.started) this.stats.restarts++
     this.#reception.start(seq)
-    this.#ssrc = ssrc
+    this.#started = true
+    this.#ssrc = ssrc | 0
     this.#line.restart(rtpTs)
     this.#packetSamples = samples
     this.#debt = 0
     this.#quiet = false
     this.#lateSinceMs = -1
-    this.#strayTs = NONE
+    this.#afterStray = false
     this.#leads.reset()
   }
 
   // Same stream, another place on its time line. The slot stays: as many whole frames are put in front as it takes for
   // the packet to be as early as a first packet.
-  #resync(rtpTs: number, nowMs: number, nextTakeMs: number): void {
+  #resync(rtpTs: number): void {
     this.stats.restarts++
-    const waitMs = Math.max(0, this.startDelayMs - Math.max(0, nextTakeMs - nowMs))
+    const waitMs = Math.max(0, this.startDelayMs - Math.max(0, this.nextTakeMs - this.nowMs))
     const frames = Math.min(3, Math.ceil(waitMs / FRAME_MS))
     this.#line.restart(rtpTs, frames * FRAME_SAMPLES)
     this.#debt = 0
@@ -272,13 +282,13 @@ export class JitterBuffer {
   }
 
   // Is the present stream still being received? Only then is another SSRC noise (RTP bleed, a forger).
-  #alive(nowMs: number): boolean {
-    return nowMs - this.#lastPutMs < Math.max(45, (1.5 * this.#packetSamples) / SAMPLES_PER_MS + 10)
+  #alive(): boolean {
+    return this.nowMs - this.#lastPutMs < Math.max(45, (1.5 * this.#packetSamples) / SAMPLES_PER_MS + 10)
   }
 
-  #behindForLong(nowMs: number): boolean {
-    if (this.#lateSinceMs < 0) this.#lateSinceMs = nowMs
-    return nowMs - this.#lateSinceMs >= 60
+  #behindForLong(): boolean {
+    if (this.#lateSinceMs < 0) this.#lateSinceMs = this.nowMs
+    return this.nowMs - this.#lateSinceMs >= 60
   }
 
   // What was played while dry stands for what is now known to be missing; only the rest is a stretch.
@@ -301,16 +311,17 @@ export class JitterBuffer {
     return 'dropped'
   }
 
-  #accept(seq: number, rtpTs: number, samples: number, nowMs: number): void {
+  #accept(seq: number, rtpTs: number, samples: number): void {
     this.stats.received++
     this.#reception.count(seq)
-    this.#reception.arrived(rtpTs, nowMs)
+    this.#reception.arrived(rtpTs, this.nowMs)
     this.#packetSamples = samples
-    this.#lastPutMs = nowMs
+    this.#lastPutMs = this.nowMs
   }
 
-  #measure(at: number, nowMs: number, nextTakeMs: number): void {
+  #measure(at: number): void {
     // Our own loop is late: that says nothing about the packet.
+    const { nowMs, nextTakeMs } = this
     if (nextTakeMs < nowMs - 2) return
     const frames = Math.floor((at - this.#line.read) / FRAME_SAMPLES)
     this.#leads.push(nextTakeMs - nowMs + frames * FRAME_MS, nowMs)
@@ -360,10 +371,11 @@ export class JitterBuffer {
   // Returns the lost ms of the frame when it has filled `dst` itself, else NONE.
   #adaptInto(dst: Uint8Array): number {
     const line = this.#line
-    const usual = this.#leads.usualMin()
-    const least = Math.min(this.#leads.min(LATELY), usual)
+    const leads = this.#leads
+    leads.look(LATELY, this.#patience)
+    const least = Math.min(leads.latelyMs, leads.usualMs)
     if (least < 2 && this.#leads.max() < MAX_DELAY_MS) return this.#insertInto(dst, least)
-    const earlyMs = Math.min(this.#leads.min(this.#patience, true), usual)
+    const earlyMs = Math.min(leads.patientMs, leads.usualMs)
     if (earlyMs + this.#leadOfStep(-STEP) < REST_LEAD_MS || line.ahead < FRAME_SAMPLES + STEP) return NONE
     if (line.silentAhead(FRAME_SAMPLES + STEP)) {
       this.#cut(STEP)
@@ -375,7 +387,9 @@ export class JitterBuffer {
 
   /** Lead beyond the rest that even the latest packets of late had, ms: frames could be taken so much sooner. */
   get spareLeadMs(): number {
-    return Math.min(this.#leads.min(this.#patience, true), this.#leads.usualMin()) - REST_LEAD_MS
+    const leads = this.#leads
+    leads.look(LATELY, this.#patience)
+    return Math.min(leads.patientMs, leads.usualMs) - REST_LEAD_MS
   }
 
   /** Frames are taken `ms` sooner from now on. */

@@ -17,9 +17,15 @@ export class LeadStats {
   #windowEndMs = -1
   #curMin = Infinity
   #curMax = -Infinity
+  #usualKnown = false
+  /** What look() found. Fields, not results: V8 puts a fraction that a function returns into an object. */
+  latelyMs = Infinity
+  patientMs = -Infinity
+  usualMs = Infinity
 
   reset(): void {
     this.#filled = 0
+    this.#usualKnown = false
     this.#windowEndMs = -1
     this.#curMin = Infinity
     this.#curMax = -Infinity
@@ -28,11 +34,15 @@ export class LeadStats {
   push(leadMs: number, nowMs: number): void {
     if (this.#windowEndMs < 0) this.#windowEndMs = nowMs + WINDOW_MS
     else if (nowMs >= this.#windowEndMs) this.#roll(nowMs)
-    if (leadMs < this.#curMin) this.#curMin = leadMs
+    if (leadMs < this.#curMin) {
+      this.#curMin = leadMs
+      this.#usualKnown = false
+    }
     if (leadMs > this.#curMax) this.#curMax = leadMs
   }
 
   #roll(nowMs: number): void {
+    this.#usualKnown = false
     this.#min[this.#index] = this.#curMin
     this.#max[this.#index] = this.#curMax
     this.#index = (this.#index + 1) % WINDOWS
@@ -48,33 +58,46 @@ export class LeadStats {
       this.#min[i] += ms
       this.#max[i] += ms
     }
+    this.#usualKnown = false
     this.#curMin += ms
     this.#curMax += ms
   }
 
-  /** Smallest lead of the current and the last `windows` windows of 0.5 s; −∞ while fewer have passed and `strict`. */
-  min(windows: number, strict = false): number {
-    if (strict && this.#filled < windows) return -Infinity
-    let min = this.#curMin
-    for (let i = 1; i <= Math.min(windows, this.#filled); i++) min = Math.min(min, this.#back(i))
-    return min
-  }
-
   /**
-   * What happens again and again on this path: the smallest lead since reset (8 s at most) but for the one event that
-   * was worst, which touches a window and perhaps its neighbour. ∞ when there has been no other.
+   * Fills in the smallest lead of the current window and of the last `lately` ones of 0.5 s; the same of `patient` ones,
+   * −∞ while fewer have passed; and what happens again and again on this path: the smallest lead since reset (8 s at
+   * most) but for the one event that was worst, which touches a window and perhaps its neighbour. ∞ when there has been
+   * no other.
    */
-  usualMin(): number {
-    let worst = 0
-    for (let i = 1; i <= this.#filled; i++) if (this.#back(i) < this.#back(worst)) worst = i
-    let min = Infinity
-    for (let i = 0; i <= this.#filled; i++) if (Math.abs(i - worst) > 1) min = Math.min(min, this.#back(i))
-    return min
+  look(lately: number, patient: number): void {
+    let min = this.#curMin
+    const most = Math.min(Math.max(lately, patient), this.#filled)
+    let latelyMs = min
+    let patientMs = this.#filled < patient ? -Infinity : min
+    for (let i = 1; i <= most; i++) {
+      min = Math.min(min, this.#min[(this.#index - i + WINDOWS) % WINDOWS])
+      if (i <= lately) latelyMs = min
+      if (i === patient) patientMs = min
+    }
+    this.latelyMs = latelyMs
+    this.patientMs = patientMs
+    if (!this.#usualKnown) this.#findUsual()
   }
 
-  // Smallest lead of the window `i` before the current one.
-  #back(i: number): number {
-    return i === 0 ? this.#curMin : this.#min[(this.#index - i + WINDOWS) % WINDOWS]
+  #findUsual(): void {
+    let worst = 0
+    let worstMs = this.#curMin
+    for (let i = 1; i <= this.#filled; i++) {
+      const ms = this.#min[(this.#index - i + WINDOWS) % WINDOWS]
+      if (ms >= worstMs) continue
+      worst = i
+      worstMs = ms
+    }
+    let min = worst > 1 ? this.#curMin : Infinity
+    for (let i = 1; i <= this.#filled; i++)
+      if (Math.abs(i - worst) > 1) min = Math.min(min, this.#min[(this.#index - i + WINDOWS) % WINDOWS])
+    this.usualMs = min
+    this.#usualKnown = true
   }
 
   /** Largest lead of the current and the last 2 windows; 0 when there is none. */

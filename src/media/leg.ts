@@ -161,9 +161,9 @@ export class Leg {
     this.#idle = false
   }
 
-  /** Time until the next frame goes out. */
+  /** Time until the next frame goes out, in whole ms. */
   get untilSentMs(): number {
-    return this.#playout.nextDueMs(this.#txSlot) - this.#clock.now()
+    return Math.floor(this.#playout.nextDueMs(this.#txSlot) - this.#clock.now())
   }
 
   /**
@@ -248,8 +248,10 @@ export class Leg {
 
   #receive(data: Buffer, address: string, port: number): void {
     if (!this.#remote) return
-    const nowMs = this.#clock.now()
-    this.#receiver.receive(data, address, port, nowMs, this.#playout.nextDueMs(this.#rxSlot))
+    const { buffer } = this.#receiver
+    buffer.nowMs = this.#clock.now()
+    buffer.nextTakeMs = this.#playout.nextDueMs(this.#rxSlot)
+    this.#receiver.receive(data, address, port)
     if (!this.#heard && this.#receiver.stats.packets > 0) {
       this.#heard = true
       this.#options.onFirstPacket()

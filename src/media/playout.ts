@@ -53,7 +53,8 @@ export class Playout {
   start(): void {
     if (this.#started) return
     this.#started = true
-    this.#t0Ms = this.#clock.now()
+    // Whole ms, so that every deadline is one: V8 passes those as they are, and puts each fraction into an object.
+    this.#t0Ms = Math.floor(this.#clock.now())
     this.#step = 0
     for (const seat of this.#seats.values()) seat.lastStep = 0
     this.#armNext()

@@ -60,7 +60,8 @@ export class Receiver {
     this.#budget = MAX_PACKETS_PER_SECOND
   }
 
-  receive(data: Buffer, address: string, port: number, nowMs: number, nextTakeMs: number): void {
+  /** One datagram, that came at `buffer.nowMs`. */
+  receive(data: Buffer, address: string, port: number): void {
     const locked = this.latch.isLockedOn(address, port)
     // The cheap test first: a flood from elsewhere costs one comparison a packet.
     if (!locked && this.latch.locked) {
@@ -82,7 +83,7 @@ export class Receiver {
       return
     }
     if (!locked) {
-      const verdict = this.latch.see(address, port, nowMs)
+      const verdict = this.latch.see(address, port, this.buffer.nowMs)
       if (verdict === 'stranger') {
         this.stats.strangers++
         return
@@ -93,11 +94,11 @@ export class Receiver {
       this.stats.overRate++
       return
     }
-    this.lastLifeMs = nowMs
+    this.lastLifeMs = this.buffer.nowMs
     this.stats.packets++
-    if (kind === 'event') this.#event(data, nowMs)
-    else if (kind === 'noise') this.buffer.quiet(header.seq, header.ssrc, nowMs)
-    else if (this.#audio(data, kind, nowMs, nextTakeMs) === 'started') this.#events.onStarted(nowMs)
+    if (kind === 'event') this.#event(data)
+    else if (kind === 'noise') this.buffer.quiet(header.seq, header.ssrc32, this.buffer.nowMs)
+    else if (this.#audio(data, kind) === 'started') this.#events.onStarted(this.buffer.nowMs)
   }
 
   // Both laws by their static types at any moment, whatever was negotiated.
@@ -111,15 +112,15 @@ export class Receiver {
     return payloadType >= FIRST_DYNAMIC && payloadBytes === EVENT_BYTES ? 'event' : 'unknown'
   }
 
-  #audio(data: Buffer, law: Law, nowMs: number, nextTakeMs: number): Put {
+  #audio(data: Buffer, law: Law): Put {
     const h = this.#header
-    return this.buffer.put(h.seq, h.rtpTs, h.ssrc, data, h.payloadAt, h.payloadEnd, law, nowMs, nextTakeMs)
+    return this.buffer.put(h.seq, h.ts32, h.ssrc32, data, h.payloadAt, h.payloadEnd, law)
   }
 
-  #event(data: Buffer, nowMs: number): void {
+  #event(data: Buffer): void {
     const h = this.#header
     // Some send events as a stream of their own (sipp's DTMF captures): no audio comes meanwhile either.
-    if (h.ssrc === this.buffer.ssrc) this.buffer.quiet(h.seq, h.ssrc, nowMs)
+    if (h.ssrc === this.buffer.ssrc) this.buffer.quiet(h.seq, h.ssrc, this.buffer.nowMs)
     else this.buffer.expectNothing()
     const seen = this.#reader.read(data, h.payloadAt, h.payloadEnd, h.rtpTs, h.ssrc)
     if (seen) this.#events.onDigit(seen.digit, seen.durationMs)

@@ -21,6 +21,7 @@ export type Sent = 'nothing' | 'silence' | 'source'
 
 export class Sender {
   readonly ssrc = randomBytes(4).readUInt32BE()
+  readonly #ssrc32 = this.ssrc | 0
   readonly events = new EventWriter()
   /** The 20 ms of the last slot, in `law`; what a recorder takes. */
   readonly frame = new Uint8Array(FRAME_SAMPLES)
@@ -36,8 +37,8 @@ export class Sender {
   #nextView = 0
   readonly #pending = new Uint8Array((MAX_PTIME_MS + 2 * FRAME_MS) * SAMPLES_PER_MS)
   #pendingLength = 0
-  /** Timestamp of the next frame; random start (RFC 3550 §5.1). */
-  #frameTs = randomBytes(4).readUInt32BE()
+  /** Timestamp of the next frame; random start (RFC 3550 §5.1). Signed: V8 keeps 32 bits so without an object. */
+  #frameTs = randomBytes(4).readInt32BE()
   #seq = randomBytes(2).readUInt16BE()
   #marker = true
   #sinceSentMs = 0
@@ -55,7 +56,7 @@ export class Sender {
 
   /** Timestamp that the audio of this moment carries (for sender reports). */
   get rtpTs(): number {
-    return this.#frameTs
+    return this.#frameTs >>> 0
   }
 
   get ptimeMs(): number {
@@ -131,7 +132,7 @@ export class Sender {
   }
 
   #elapse(turns: number): void {
-    this.#frameTs = tsAdd(this.#frameTs, turns * FRAME_SAMPLES)
+    this.#frameTs = (this.#frameTs + turns * FRAME_SAMPLES) | 0
     this.positionSamples += turns * FRAME_SAMPLES
   }
 
@@ -146,7 +147,7 @@ export class Sender {
     this.#pending.set(this.frame, this.#pendingLength)
     this.#pendingLength += FRAME_SAMPLES
     // `frameTs` is the time of the frame just added: the pending bytes end FRAME_SAMPLES later.
-    this.#pendingEndTs = tsAdd(this.#frameTs, FRAME_SAMPLES)
+    this.#pendingEndTs = (this.#frameTs + FRAME_SAMPLES) | 0
     this.#sendDue()
   }
 
@@ -165,7 +166,7 @@ export class Sender {
   }
 
   #send(packet: Buffer, payloadType: number, marker: boolean, rtpTs: number): void {
-    writeRtp(packet, payloadType, marker, this.#seq, rtpTs, this.ssrc)
+    writeRtp(packet, payloadType, marker, this.#seq, rtpTs, this.#ssrc32)
     this.#seq = seqAdd(this.#seq, 1)
     this.#nextView = (this.#nextView + 1) % BUFFERS
     this.packets++

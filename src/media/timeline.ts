@@ -13,7 +13,7 @@
 import { crossTable } from '../audio/g711.ts'
 import { meanSquare, meanSquareOf } from '../audio/energy.ts'
 import { FRAME_SAMPLES, SAMPLES_PER_MS, SILENCE, type Law } from '../audio/flow.ts'
-import { tsAdd, tsDiff } from '../lib/seq16.ts'
+import { tsDiff } from '../lib/seq16.ts'
 import type { Concealer } from './concealment.ts'
 
 export const RING_SAMPLES = 8192
@@ -38,6 +38,7 @@ export class Timeline {
   tap: StreamTap | undefined
   #read = 0
   #end = 0
+  /** Signed: rtp/packet.ts tells why. */
   #endTs = 0
   readonly #ring = new Uint8Array(RING_SAMPLES)
   readonly #have = new Uint8Array(RING_SAMPLES)
@@ -78,7 +79,7 @@ export class Timeline {
     this.#forget(Math.max(0, this.ahead))
     this.#end = this.#read
     this.silence(this.#read, this.#read + leadSamples)
-    this.#endTs = rtpTs
+    this.#endTs = rtpTs | 0
     this.#heldLength = 0
     this.tap?.restarted()
   }
@@ -121,7 +122,7 @@ export class Timeline {
 
   #grow(end: number): void {
     if (end <= this.#end) return
-    this.#endTs = tsAdd(this.#endTs, end - this.#end)
+    this.#endTs = (this.#endTs + end - this.#end) | 0
     this.#end = end
   }
 

@@ -17,11 +17,25 @@ export class RtpHeader {
   payloadType = 0
   marker = false
   seq = 0
-  rtpTs = 0
-  ssrc = 0
+  /** As they stand in the packet, signed: V8 passes those on as they are, and puts numbers from 2^31 on into an object. */
+  ts32 = 0
+  ssrc32 = 0
   /** The payload is `data[payloadAt, payloadEnd)`. */
   payloadAt = 0
   payloadEnd = 0
+
+  get rtpTs(): number {
+    return this.ts32 >>> 0
+  }
+  set rtpTs(rtpTs: number) {
+    this.ts32 = rtpTs | 0
+  }
+  get ssrc(): number {
+    return this.ssrc32 >>> 0
+  }
+  set ssrc(ssrc: number) {
+    this.ssrc32 = ssrc | 0
+  }
 }
 
 /**
@@ -46,8 +60,8 @@ export function readRtp(header: RtpHeader, data: Uint8Array, length = data.lengt
   header.marker = data[1] >> 7 === 1
   header.payloadType = data[1] & 0x7f
   header.seq = (data[2] << 8) | data[3]
-  header.rtpTs = ((data[4] << 24) | (data[5] << 16) | (data[6] << 8) | data[7]) >>> 0
-  header.ssrc = ((data[8] << 24) | (data[9] << 16) | (data[10] << 8) | data[11]) >>> 0
+  header.ts32 = (data[4] << 24) | (data[5] << 16) | (data[6] << 8) | data[7]
+  header.ssrc32 = (data[8] << 24) | (data[9] << 16) | (data[10] << 8) | data[11]
   header.payloadAt = at
   header.payloadEnd = end
   return true

@@ -9,6 +9,8 @@ describe.runIf(process.platform === 'linux')('process usage', () => {
     for (const end = process.cpuUsage().user + 60_000; process.cpuUsage().user < end;) Math.sqrt(2)
     const after = processUsage(process.pid)!
     expect(after.cpuSeconds - before.cpuSeconds).toBeGreaterThanOrEqual(0.03)
+    expect(after.userSeconds).toBeGreaterThan(before.userSeconds)
+    expect(after.userSeconds + after.systemSeconds).toBeCloseTo(after.cpuSeconds)
     expect(after.rssMb).toBeGreaterThan(20)
     expect(after.threads).toBeGreaterThan(1)
   })

@@ -107,7 +107,7 @@ describe('readings of /metrics', () => {
 describe('the report', () => {
   const report: LoadReport = {
     calls: 100, failures: 1, seconds: 20, dialect: 'native-binary', rate: null, recording: true, workers: 1,
-    cpuPercentPerCall: 0.31, floor: { c: null, node: 0.4 }, ratioToFloor: 0.775,
+    cpuPercentPerCall: 0.31, cpuUserPercentPerCall: 0.11, cpuSystemPercentPerCall: 0.2, floor: { c: null, node: 0.4 }, ratioToFloor: 0.775,
     upMs: { p50: 21.2, p99: 24, p999: 30 }, downMs: null, upBeyondMs: null, downBeyondMs: null, interArrivalMs: null,
     lostFrames: 2, lateFrames: 3, framesSent: 1000, packetsPerSecond: { sent: 50, heard: 49.9, returned: 50 }, setupMs: null, ringMs: null, rssMb: null, rssBaseMb: null,
     gcMaxMs: null, loopDelayMs: { control: null, media: null },
@@ -116,7 +116,7 @@ describe('the report', () => {
 
   it('prints what was measured, a dash for what was not, and why calls failed', () => {
     const text = loadTable(report)
-    expect(text).toContain('0.310 % of one core')
+    expect(text).toContain('0.310 % of one core (bridge process alone): user 0.110 %, system 0.200 %')
     expect(text).toContain('21.2 ms / 24.0 ms / 30.0 ms')
     expect(text).toMatch(/bot to caller.*-\n/)
     expect(text).toContain('1 x 486 Busy Here')

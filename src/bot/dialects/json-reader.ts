@@ -138,7 +138,8 @@ export class JsonReader {
 
   #forgetEnvelope(): void {
     this.#memoHead = this.#memoTail = ''
-    this.#remember({ kind: 'audio' })
+    const a = this.#audio
+    a.itemId = a.encoding = a.sampleRate = a.ref = a.ack = undefined
   }
 
   #parse(frame: Buffer): BotMessage | BotMessage[] | undefined {

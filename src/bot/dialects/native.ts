@@ -15,21 +15,25 @@ import type {
   MediaFrame,
 } from '../dialect.ts'
 import { JsonReader } from './json-reader.ts'
+import { MediaText } from './media-text.ts'
 import { readNative } from './native-control.ts'
 
 // What the session says of itself: no fact of the call may stand in for it.
 const ENVELOPE = ['type', 'event', 'call_id', 'stream_id', 'seq', 'ts', 'version']
+
+const MEDIA_TAIL = '"}}'
 
 export class NativeDialect implements Dialect {
   readonly #options: DialectOptions
   readonly #reader: JsonReader
   readonly #mediaHead: string
   #seq = 0
-  #text = Buffer.allocUnsafeSlow(4096)
+  readonly #media: MediaText
 
   constructor(options: DialectOptions) {
     this.#options = options
     this.#reader = new JsonReader(['delta', 'payload', 'audioContent'], (m) => readNative(m, options))
+    this.#media = new MediaText(options.wire)
     this.#mediaHead = `{${this.#names('media')},"call_id":${JSON.stringify(options.callId)},"seq":`
   }
 
@@ -52,12 +56,12 @@ export class NativeDialect implements Dialect {
       this.#options.wire.binary(audio)
       return audio.length
     }
-    const payload = Buffer.from(audio.buffer, audio.byteOffset, audio.byteLength).toString('base64')
-    const text = `${this.#mediaHead}${++this.#seq},"ts":${ms(tsMs)},"media":{"track":"inbound","chunk":${chunk},"timestamp":${timestampMs},"payload":"${payload}"}${lostMs > 0 ? `,"lost_ms":${lostMs}` : ''}${replay ? ',"replay":true}' : '}'}`
-    if (text.length > this.#text.length) this.#text = Buffer.allocUnsafeSlow(text.length * 2)
-    const bytes = this.#text.write(text, 0, 'latin1')
-    this.#options.wire.text(this.#text.subarray(0, bytes))
-    return bytes
+    const head = `${this.#mediaHead}${++this.#seq},"ts":${ms(tsMs)},"media":{"track":"inbound","chunk":${chunk},"timestamp":${timestampMs},"payload":"`
+    const tail =
+      lostMs === 0 && !replay
+        ? MEDIA_TAIL
+        : `"}${lostMs > 0 ? `,"lost_ms":${lostMs}` : ''}${replay ? ',"replay":true}' : '}'}`
+    return this.#media.write(head, audio, tail)
   }
 
   tell(message: BridgeMessage, tsMs: number): void {
