@@ -320,7 +320,13 @@ export class Playback implements FrameSource {
   }
 
   #giveUp(law: Law): boolean {
-    if (this.#ring.length < 2 * FRAME_SAMPLES || this.#slotsSinceCut < CUT_EVERY_SLOTS) return false
+    for (; this.#given > 0 && this.#ring.length >= 2 * FRAME_SAMPLES; this.#given--) {
+      this.#ring.peekInto(this.#fade, FRAME_SAMPLES)
+      if (meanSquare(this.#fade, this.#intake.law) >= SILENT) break
+      this.#skip(FRAME_SAMPLES)
+    }
+    if (this.#given === 0 || this.#ring.length < 2 * FRAME_SAMPLES || this.#slotsSinceCut < CUT_EVERY_SLOTS)
+      return false
     this.#given--
     this.#slotsSinceCut = 0
     this.#ring.peekInto(this.#fade, FRAME_SAMPLES, crossTable(this.#intake.law, law))

@@ -217,8 +217,9 @@ export class Voice implements FrameSource {
     const wasEmpty = playback.queuedSamples === 0
     // Whole ms: V8 would put a fraction into an object.
     const nowMs = Math.floor(this.#clock.now())
-    if (playback.playing) this.#takeUpSlack(nowMs)
-    else this.#slack.began(nowMs)
+    const chunkMs = (bytes.length * 1000) / (wanted === 'pcm16' ? 2 * rate : rate)
+    if (playback.playing) this.#takeUpSlack(chunkMs, nowMs)
+    else this.#slack.began(chunkMs, nowMs)
     if (wanted !== playback.encoding || rate !== playback.sampleRate) playback.setFormat(wanted, rate, this.#law)
     const refused = playback.write(bytes, itemId)
     if (wasEmpty && playback.queuedSamples > 0 && this.#open) this.#port.wake(playback.leadMs)
@@ -231,9 +232,9 @@ export class Voice implements FrameSource {
   }
 
   // Delay that no chunk has needed: the slot moves as far as it may, the rest goes by frames.
-  #takeUpSlack(nowMs: number): void {
+  #takeUpSlack(chunkMs: number, nowMs: number): void {
     const slackMs = this.#playback.queuedMs + this.#port.untilTakenMs()
-    const spareMs = this.#slack.arrived(slackMs, nowMs)
+    const spareMs = this.#slack.arrived(slackMs, chunkMs, nowMs)
     if (spareMs === 0) return
     const restMs = spareMs - this.#port.sooner(spareMs)
     if (restMs < LEAST_REST_MS || !this.#playback.streaming) return
