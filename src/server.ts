@@ -62,7 +62,7 @@ export async function startServer(config: Config, clock: Clock, log: Log): Promi
       workers: config.mediaWorkers,
       rtp: { host: config.sipHost, advertisedHost, ...config.rtpPorts, quarantineMs: config.rtpQuarantineMs },
       recordingsDir,
-      promptsDir: resolve(config.promptsDir ?? join(dataDir, 'prompts')),
+      promptsDir: resolve(config.promptsDir),
       egress: { allowInsecure: config.allowInsecureBots },
     })
     closers.unshift(() => engine.shutdown())

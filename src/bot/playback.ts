@@ -319,32 +319,37 @@ export class Playback implements FrameSource {
     if (this.#playing && !this.#paused) this.#backlog.skipped(slots)
   }
 
+  // What the owner gave up; the last frame stays. True: as `#catchUp`.
   #giveUp(law: Law): boolean {
-    for (; this.#given > 0 && this.#ring.length >= 2 * FRAME_SAMPLES; this.#given--) {
-      this.#ring.peekInto(this.#fade, FRAME_SAMPLES)
-      if (meanSquare(this.#fade, this.#intake.law) >= SILENT) break
-      this.#skip(FRAME_SAMPLES)
-    }
-    if (this.#given === 0 || this.#ring.length < 2 * FRAME_SAMPLES || this.#slotsSinceCut < CUT_EVERY_SLOTS)
-      return false
+    while (this.#mayGiveUp && this.#skipSilent()) this.#given--
+    if (!this.#mayGiveUp || !this.#cutSpoken(FRAME_SAMPLES, law)) return false
     this.#given--
-    this.#slotsSinceCut = 0
-    this.#ring.peekInto(this.#fade, FRAME_SAMPLES, crossTable(this.#intake.law, law))
-    this.#skip(FRAME_SAMPLES)
     return true
+  }
+
+  get #mayGiveUp(): boolean {
+    return this.#given > 0 && this.#ring.length >= 2 * FRAME_SAMPLES
   }
 
   // Silent frames go at once, spoken ones one by one. True: the next frame is to be faded from what `#fade` holds.
   #catchUp(law: Law): boolean {
     const backlog = this.#backlog
-    for (; backlog.excess > 0; this.#skip(FRAME_SAMPLES)) {
-      this.#ring.peekInto(this.#fade, FRAME_SAMPLES)
-      if (meanSquare(this.#fade, this.#intake.law) >= SILENT) break
-    }
-    if (backlog.excess === 0 || this.#slotsSinceCut < CUT_EVERY_SLOTS) return false
+    while (backlog.excess > 0 && this.#skipSilent());
+    return backlog.excess > 0 && this.#cutSpoken(Math.max(FRAME_SAMPLES, backlog.excess - MOST_BY_FRAMES), law)
+  }
+
+  #skipSilent(): boolean {
+    this.#ring.peekInto(this.#fade, FRAME_SAMPLES)
+    if (meanSquare(this.#fade, this.#intake.law) >= SILENT) return false
+    this.#skip(FRAME_SAMPLES)
+    return true
+  }
+
+  #cutSpoken(samples: number, law: Law): boolean {
+    if (this.#slotsSinceCut < CUT_EVERY_SLOTS) return false
     this.#slotsSinceCut = 0
     this.#ring.peekInto(this.#fade, FRAME_SAMPLES, crossTable(this.#intake.law, law))
-    this.#skip(Math.max(FRAME_SAMPLES, backlog.excess - MOST_BY_FRAMES))
+    this.#skip(samples)
     return true
   }
 
